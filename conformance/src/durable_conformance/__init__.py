@@ -1,0 +1,1 @@
+"""Certify that a storage keeps the promises of the durable storage protocol."""

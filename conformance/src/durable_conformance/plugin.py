@@ -1,0 +1,1 @@
+"""The pytest plugin that gives the verdict, loaded by its entry point."""

@@ -1,0 +1,1 @@
+"""A pipeline over real files that survives a `kill -9`."""

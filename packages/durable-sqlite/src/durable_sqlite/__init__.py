@@ -1,0 +1,1 @@
+"""A durable storage in one SQLite file."""
