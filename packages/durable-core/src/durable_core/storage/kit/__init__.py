@@ -1,0 +1,25 @@
+"""Small pieces that storage authors share; standard library only."""
+
+from .batches import in_chunks, split_families
+from .build import born, child_parent_check
+from .limits import (
+    check_apply,
+    check_cancel,
+    check_claim,
+    check_executor,
+    check_insert,
+    check_wake,
+)
+
+__all__ = [
+    "born",
+    "check_apply",
+    "check_cancel",
+    "check_claim",
+    "check_executor",
+    "check_insert",
+    "check_wake",
+    "child_parent_check",
+    "in_chunks",
+    "split_families",
+]
