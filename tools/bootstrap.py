@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 import venv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NoReturn
 
-ROOT = Path(__file__).resolve().parents[1]
+from workspace import ROOT, members
+
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 PYTHON = BIN / "python"
@@ -62,13 +62,7 @@ def _requirements(level: Level) -> list[Path]:
 
 
 def _members(level: Level) -> list[Path]:
-    if level == "demo":
-        return [ROOT / member for member in DEMO_MEMBERS]
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns: list[str] = settings["tool"]["uv"]["workspace"]["members"]
-    return sorted(
-        path.parent for pattern in patterns for path in ROOT.glob(f"{pattern}/pyproject.toml")
-    )
+    return [ROOT / member for member in DEMO_MEMBERS] if level == "demo" else members()
 
 
 def _wanted(level: Level) -> dict[str, str]:

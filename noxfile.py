@@ -1,0 +1,202 @@
+"""Every task of a developer's day; `nox -l` is the menu.
+
+`./dev <session>` runs a session where only git and Python are installed. Sessions share `.venv`,
+which `./dev` makes; the two that prove something about other environments make their own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import workspace  # noqa: E402  # found only once tools/ is on the path
+
+VENV = ROOT / ".venv"
+BUILD = ROOT / "build"
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["lint", "types", "tests", "certify", "docs"]
+nox.options.default_venv_backend = "none"
+# Which interpreters are there differs from machine to machine; `pythons` says what it skipped.
+nox.options.error_on_missing_interpreters = False
+
+
+def _enter(session: nox.Session) -> None:
+    """Make the tools of `.venv` the ones that run, also when nox itself lives elsewhere."""
+    if Path(sys.prefix) != VENV:
+        subprocess.run([ROOT / "dev", "setup"], check=True)
+    session.env["VIRTUAL_ENV"] = str(VENV)
+    session.env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def _run(session: nox.Session, program: str, *arguments: str) -> None:
+    session.run(str(VENV / "bin" / program), *arguments, external=True)
+
+
+def _run_all(session: nox.Session, commands: list[list[str]]) -> None:
+    """Run every command, also after one has failed: one run shows all there is to mend."""
+    failed: list[str] = []
+    for command in commands:
+        try:
+            _run(session, *command)
+        except CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demo: a pipeline over real files survives a `kill -9` (posargs: a folder)."""
+    _enter(session)
+    _run(session, "durable-demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests, on all processors (posargs: pytest's arguments)."""
+    _enter(session)
+    _run(session, "pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, the arrows between packages and the rules of the house."""
+    _enter(session)
+    _run_all(
+        session,
+        [
+            ["ruff", "check"],
+            ["ruff", "format", "--check"],
+            ["lint-imports"],
+            ["python", "tools/house_rules.py"],
+        ],
+    )
+
+
+@nox.session(name="format")
+def format_(session: nox.Session) -> None:
+    """Format the code and mend what the linter can mend by itself."""
+    _enter(session)
+    _run(session, "ruff", "check", "--fix-only")
+    _run(session, "ruff", "format")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check all types with mypy and with pyright, both strict (posargs: mypy, pyright)."""
+    _enter(session)
+    tools = session.posargs or ["mypy", "pyright"]
+    commands: list[list[str]] = []
+    if "mypy" in tools:
+        folders = [member.relative_to(ROOT) / "tests" for member in workspace.members()]
+        commands.append(["mypy"])
+        commands += [["mypy", str(folder)] for folder in folders if any(folder.rglob("*.py"))]
+    if "pyright" in tools:
+        commands.append(["pyright"])
+    _run_all(session, commands)
+
+
+def _targets(session: nox.Session) -> dict[str, Path]:
+    known = workspace.targets()
+    wanted = session.posargs or list(known)
+    if not wanted or any(name not in known for name in wanted):
+        session.error(f"no such storage among {wanted or 'none'}; the folders have {list(known)}")
+    return {name: known[name] for name in wanted}
+
+
+def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
+    certificate = folder / f"{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate.unlink(missing_ok=True)
+    session.run(
+        program, "certify", str(file), "--target", name, "--certificate", str(certificate),
+    )  # fmt: skip
+
+
+@nox.session
+def certify(session: nox.Session) -> None:
+    """Certify storages; certificates go to build/certificates (posargs: memory, sqlite, …)."""
+    _enter(session)
+    program = str(VENV / "bin" / "durable-conformance")
+    for name, file in _targets(session).items():
+        _certify(session, program, name, file.relative_to(ROOT), workspace.CERTIFICATES)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure; results go to build/bench (posargs: --storage memory,sqlite, --full, …)."""
+    _enter(session)
+    _run(session, "python", "-m", "durable_bench", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every example of the documents and follow every link inside the repository."""
+    _enter(session)
+    documents = ["README.md", "docs", *session.posargs]
+    documents += [str(path.relative_to(ROOT)) for path in ROOT.glob("*/*/README.md")]
+    documents += [str(path.relative_to(ROOT)) for path in ROOT.glob("*/README.md")]
+    _run(session, "python", "tools/links.py")
+    _run(session, "pytest", *sorted(set(documents)))
+
+
+@nox.session(venv_backend="venv")
+def wheels(session: nox.Session) -> None:
+    """Build all wheels and certify storages from them, in a clean environment (posargs: names)."""
+    _enter(session)
+    folder = BUILD / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    for member in workspace.published():
+        _run(
+            session, "python", "-m", "build", "--wheel", "--no-isolation",
+            "--outdir", str(folder), str(member),
+        )  # fmt: skip
+    session.install("--require-hashes", "-r", "requirements/certify.txt")
+    session.install("--no-deps", *(str(wheel) for wheel in sorted(folder.glob("*.whl"))))
+    for name, file in _targets(session).items():
+        # Away from the tree: neither its sources nor its pytest settings may help.
+        place = Path(session.create_tmp()) / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        shutil.copy(file, place)
+        with session.chdir(place):
+            _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
+
+
+@nox.session(python=workspace.pythons(), venv_backend="venv")
+def pythons(session: nox.Session) -> None:
+    """Run all tests on another Python; one that is not installed is skipped, and named."""
+    session.install("--require-hashes", "-r", "requirements/dev.txt")
+    editables = [part for member in workspace.members() for part in ("-e", str(member))]
+    session.install("--no-deps", "--no-build-isolation", *editables)
+    session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def lock(session: nox.Session) -> None:
+    """Write requirements/*.txt anew; pins stay unless they must move (posargs: --upgrade)."""
+    session.install("uv>=0.9")
+    options = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    options += ["--no-header", "--no-annotate", *session.posargs]
+    projects = {member: str(member / "pyproject.toml") for member in workspace.members()}
+    for member in projects:
+        options += ["--no-emit-package", workspace.settings(member)["project"]["name"]]
+    dev = "requirements/dev.txt"
+    subsets = {
+        "build": ["--group", "pyproject.toml:build"],
+        "demo": [projects[ROOT / "examples" / "durable-demo"]],
+        "certify": [projects[member] for member in workspace.published()],
+    }
+    everything = ["--all-extras", "--group", "pyproject.toml:dev", *projects.values()]
+    session.run("uv", "pip", "compile", *options, *everything, "-o", dev)
+    for name, sources in subsets.items():
+        output = f"requirements/{name}.txt"
+        session.run("uv", "pip", "compile", *options, "-c", dev, *sources, "-o", output)
