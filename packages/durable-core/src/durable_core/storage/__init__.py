@@ -21,6 +21,7 @@ from .errors import (
     TemporaryError,
     TooLargeError,
 )
+from .hints import Finished, Hint, Ready, Reconnected
 from .machine import RULES, Event, Rule
 from .memory import MemoryStorage
 from .protocol import (
@@ -59,16 +60,12 @@ from .requests import (
     Claimed,
     CountBy,
     Finish,
-    Finished,
-    Hint,
     Inserted,
     InsertOutcome,
     Keep,
     NewExecution,
     Query,
-    Ready,
     Reaped,
-    Reconnected,
     Release,
     SchemaReport,
     Settle,

@@ -28,6 +28,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from .capabilities import Capabilities
+from .hints import Hint
 from .records import Checkpoint, Head, Lease, Page, Token
 from .requests import (
     Applied,
@@ -35,7 +36,6 @@ from .requests import (
     Cancelled,
     Claimed,
     CountBy,
-    Hint,
     Inserted,
     NewExecution,
     Query,
@@ -255,14 +255,14 @@ class Storage(Protocol):
     async def checkpoints(
         self,
         *,
-        id: str,
+        execution_id: str,
         limit: int,
         cursor: str | None = None,
     ) -> Page[Checkpoint]:
         """List an execution's checkpoints in order of writing.
 
         Args:
-            id: The execution.
+            execution_id: The execution.
             limit: At most so many a page.
             cursor: From the page before.
         """
@@ -323,7 +323,7 @@ class BoundStorage(Protocol):
     async def checkpoint(
         self,
         *,
-        id: str,
+        execution_id: str,
         token: Token,
         name: str,
         value: bytes,

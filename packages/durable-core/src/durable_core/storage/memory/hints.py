@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 
-from ..requests import Finished, Hint, Ready, Reconnected
+from ..hints import Finished, Hint, Ready, Reconnected
 
 
 class Listeners:

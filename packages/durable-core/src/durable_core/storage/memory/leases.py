@@ -24,7 +24,7 @@ def claimed(row: Record, executor: str, now: int) -> Record:
     return changed(row, owner=executor, gen=row.gen + 1, due=None, started_at=started)
 
 
-def beat(tables: Tables, lease: Lease, *, register: bool, signs_off: bool, clock: int) -> Beat:
+def renew(tables: Tables, lease: Lease, *, register: bool, signs_off: bool, clock: int) -> Beat:
     """Renew, create or remove a lease, as `Storage.heartbeat` says."""
     there = tables.leases.get(lease.executor)
     if signs_off:
@@ -47,7 +47,7 @@ def beat(tables: Tables, lease: Lease, *, register: bool, signs_off: bool, clock
     )
 
 
-def reap(tables: Tables, now: int, limit: int) -> tuple[Reaped, list[Record]]:
+def reap_dead(tables: Tables, now: int, limit: int) -> tuple[Reaped, list[Record]]:
     """Remove expired leases and free what nobody alive holds, as `Storage.reap` says."""
     expired = [id_ for id_, lease in tables.leases.items() if lease.expires_at < now]
     for id_ in expired:
@@ -68,7 +68,7 @@ def reap(tables: Tables, now: int, limit: int) -> tuple[Reaped, list[Record]]:
     return reaped, touched
 
 
-def purge(tables: Tables, finished_before: int, now: int, limit: int) -> int:
+def purge_over(tables: Tables, finished_before: int, now: int, limit: int) -> int:
     """Delete what is over, as `Storage.purge` says."""
     gone = 0
     kept: list[tuple[int, str]] = []

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from ..capabilities import PROTOCOL_VERSION, Capabilities
 from ..errors import ClosedError
+from ..hints import Hint
 from ..kit import (
     check_apply,
     check_cancel,
@@ -25,7 +26,6 @@ from ..requests import (
     Cancelled,
     Claimed,
     CountBy,
-    Hint,
     Inserted,
     InsertOutcome,
     Keep,
@@ -38,10 +38,11 @@ from ..requests import (
     Wake,
     Woken,
 )
-from . import dump, leases
 from .apply import apply_item
 from .cancel import cancel_one
+from .dump import from_json, readable, to_json, write
 from .hints import Listeners
+from .leases import claimable_by_id, claimed, purge_over, reap_dead, renew
 from .messages import wake_item
 from .reading import find_page, offset_page
 from .rows import head_of, matches
@@ -136,9 +137,9 @@ class MemoryStorage:
                 rows, exhausted, due = tables.queues.take(tables.rows, keys, limit, now)
             else:
                 found = [row for id_ in dict.fromkeys(ids) if (row := tables.rows.get(id_))]
-                free = [row for row in found if leases.claimable_by_id(row, now)]
+                free = [row for row in found if claimable_by_id(row, now)]
                 rows, exhausted, due = free[:limit], len(free) <= limit, None
-            taken = [leases.claimed(row, executor, now) for row in rows]
+            taken = [claimed(row, executor, now) for row in rows]
             for row in taken:
                 tables.put(row)
         return Claimed(records=taken, exhausted=exhausted, next_due=due)
@@ -188,7 +189,7 @@ class MemoryStorage:
     ) -> Beat:
         check_executor(executor)
         with self._open() as tables:
-            return leases.beat(
+            return renew(
                 tables,
                 Lease(executor=executor, started_at=now, expires_at=now + ttl, info=info),
                 register=register,
@@ -199,7 +200,7 @@ class MemoryStorage:
     async def reap(self, *, now: int, limit: int) -> Reaped:
         """See `Storage.reap`."""
         with self._open() as tables:
-            reaped, rows = leases.reap(tables, now, limit)
+            reaped, rows = reap_dead(tables, now, limit)
         self._tell(rows)
         return reaped
 
@@ -229,18 +230,20 @@ class MemoryStorage:
     async def checkpoints(
         self,
         *,
-        id: str,
+        execution_id: str,
         limit: int,
         cursor: str | None = None,
     ) -> Page[Checkpoint]:
         """See `Storage.checkpoints`."""
         with self._open() as tables:
-            return offset_page(list(tables.checkpoints.get(id, {}).values()), limit, cursor)
+            return offset_page(
+                list(tables.checkpoints.get(execution_id, {}).values()), limit, cursor
+            )
 
     async def purge(self, *, finished_before: int, now: int, limit: int) -> int:
         """See `Storage.purge`."""
         with self._open() as tables:
-            return leases.purge(tables, finished_before, now, limit)
+            return purge_over(tables, finished_before, now, limit)
 
     def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
         """See `Listen.listen`."""
@@ -253,7 +256,7 @@ class MemoryStorage:
 
     def pulse(self) -> PulseConnection:
         """See `Pulse.pulse`."""
-        return _Pulse(self)
+        return _Pulse(self._beat)
 
     def save(self, path: str | Path) -> None:
         """Write everything to a JSON file, atomically: the file is the old one or the new one.
@@ -262,8 +265,8 @@ class MemoryStorage:
             path: Where to; replaced if it exists.
         """
         with self._open() as tables:
-            text = dump.to_json(tables)
-        dump.write(Path(path), text)
+            text = to_json(tables)
+        write(Path(path), text)
 
     def load(self, path: str | Path) -> None:
         """Replace everything by what `save` wrote.
@@ -271,14 +274,14 @@ class MemoryStorage:
         Raises:
             CorruptError: The file is not one that `save` wrote; nothing was changed.
         """
-        tables = dump.from_json(Path(path).read_text(encoding="utf-8"), str(path))
+        tables = from_json(Path(path).read_text(encoding="utf-8"), str(path))
         with self._open():
             self._space.tables = tables
 
     def dump(self) -> str:
         """Return all executions as text, one line each, children below their parents."""
         with self._open() as tables:
-            return dump.readable(tables)
+            return readable(tables)
 
     def _open(self) -> "_Locked":
         if self._closed:
@@ -326,12 +329,12 @@ class _Locked:
 class _Pulse:
     """A blocking heartbeat; the lock is never held for long."""
 
-    def __init__(self, storage: MemoryStorage) -> None:
-        self._storage = storage
+    def __init__(self, beat: Callable[[str, int, int], Beat]) -> None:
+        self._beat = beat
 
     def beat(self, *, executor: str, ttl: int, now: int) -> Beat:
         """See `PulseConnection.beat`."""
-        return self._storage._beat(executor, ttl, now)  # noqa: SLF001 - same room
+        return self._beat(executor, ttl, now)
 
     def close(self) -> None:
         """Nothing to release."""
