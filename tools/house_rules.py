@@ -1,12 +1,11 @@
 """Rules of this repository that no linter knows; prints all violations, fails if there is one."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace import ROOT, members, settings
+from workspace import ROOT, files, members, settings
 
 MAX_LINES = 400
 # Pins and settings name no server: everybody installs from the index of their own choice.
@@ -14,13 +13,6 @@ _ADDRESS = re.compile(r"\b[a-z]+://", re.IGNORECASE)
 _PINS = {".txt", ".toml", ".lock", ".cfg", ".ini"}
 _ABSOLUTE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|Users|work|private|mnt)/[\w.-]")
 _LOCKS = {"uv.lock", "pylock.toml", "package-lock.json"}
-
-
-def _files() -> list[Path]:
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    paths = (ROOT / name for name in listed.stdout.split("\0") if name)
-    return [path for path in paths if path.is_file()]
 
 
 def _lines(path: Path) -> list[str]:
@@ -73,7 +65,7 @@ def _packages() -> Iterator[str]:
 
 def violations() -> Iterator[str]:
     """Yield what breaks a rule, file by file."""
-    for path in _files():
+    for path in files():
         lines = _lines(path)
         for rule in (_length, _addresses, _machine_paths):
             for text in rule(path, lines):

@@ -1,12 +1,11 @@
 """Follow every link inside the repository that a Markdown file holds; fail for each dead one."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace import ROOT
+from workspace import ROOT, files
 
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]+`")
@@ -46,15 +45,8 @@ def _dead(document: Path) -> Iterator[str]:
             yield f"{link}: no such heading"
 
 
-def _documents() -> list[Path]:
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    paths = (ROOT / name for name in listed.stdout.split("\0") if name)
-    return [path for path in paths if path.is_file()]
-
-
 if __name__ == "__main__":
-    documents = _documents()
+    documents = files("*.md")
     dead = [f"{file.relative_to(ROOT)}: {text}" for file in documents for text in _dead(file)]
     print("\n".join(dead) or f"links: none dead in {len(documents)} documents")
     sys.exit(bool(dead))

@@ -5,6 +5,7 @@ prints the CI matrix as one line of JSON.
 """
 
 import json
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ def published() -> list[Path]:
         for member in members()
         if "Private :: Do Not Upload" not in settings(member)["project"]["classifiers"]
     ]
+
+
+def files(*patterns: str) -> list[Path]:
+    """Return the repository's files, new ones included, ignored ones not, in git's order."""
+    # The clone may belong to another user than the one who runs this, as in containers.
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    command = [*git, "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    paths = (ROOT / name for name in listed.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
 
 
 def targets() -> dict[str, Path]:
