@@ -142,7 +142,7 @@ def setup(level: Level) -> None:
             everything keeps everything.
 
     Raises:
-        SystemExit: Installing failed; pip has said why.
+        SystemExit: Installing failed; the reason has been printed.
     """
     # Two terminals may ask for the environment at once; the second waits for the first.
     with Path(__file__).open(encoding="utf-8") as lock:
@@ -150,7 +150,12 @@ def setup(level: Level) -> None:
         if _stamp().get("level") == "dev":
             level = "dev"
         if INCOMPLETE.exists() or _stamp() != _wanted(level) or not _works():
-            _install(level)
+            try:
+                _install(level)
+            except OSError as error:
+                _say(f"cannot write the environment: {error}")
+                _say(f"needed: about 500 MB, in a folder that you may write to ({ROOT})")
+                raise SystemExit(1) from None
 
 
 def _become(program: str, *arguments: str) -> NoReturn:
