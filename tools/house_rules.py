@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace import ROOT, files, members, settings
+from workspace import ROOT, files, members, published, settings
 
 MAX_LINES = 400
 # Pins and settings name no server: everybody installs from the index of their own choice.
@@ -63,6 +63,15 @@ def _packages() -> Iterator[str]:
             yield f"{place}: has no README.md"
 
 
+def _licences() -> Iterator[str]:
+    # Copies, because a link would dangle inside a source distribution.
+    text = (ROOT / "LICENSE").read_bytes()
+    for member in published():
+        copy = member / "LICENSE"
+        if not copy.is_file() or copy.read_bytes() != text:
+            yield f"{copy.relative_to(ROOT)}: is not a copy of the repository's LICENSE"
+
+
 def violations() -> Iterator[str]:
     """Yield what breaks a rule, file by file."""
     for path in files():
@@ -71,6 +80,7 @@ def violations() -> Iterator[str]:
             for text in rule(path, lines):
                 yield f"{path.relative_to(ROOT)}: {text}"
     yield from _packages()
+    yield from _licences()
 
 
 if __name__ == "__main__":
