@@ -139,13 +139,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run every example of the documents and follow every link inside the repository."""
+    """Run every example of the documents, follow every link inside the repository."""
     _enter(session)
-    documents = ["README.md", "docs", *session.posargs]
-    documents += [str(path.relative_to(ROOT)) for path in ROOT.glob("*/*/README.md")]
-    documents += [str(path.relative_to(ROOT)) for path in ROOT.glob("*/README.md")]
-    _run(session, "python", "tools/links.py")
-    _run(session, "pytest", *sorted(set(documents)))
+    documents = [str(path.relative_to(ROOT)) for path in workspace.files("*.md")]
+    _run_all(session, [["python", "tools/links.py"], ["pytest", *documents, *session.posargs]])
 
 
 @nox.session(venv_backend="venv")
