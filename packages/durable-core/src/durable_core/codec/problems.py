@@ -1,0 +1,57 @@
+"""What was wrong with a value, in words for the person who passed it."""
+
+from typing import Final
+
+from pydantic import ValidationError
+
+_SHOWN_PROBLEMS: Final = 10
+_SHOWN_VALUE: Final = 80
+
+
+def describe(error: Exception) -> str:
+    """Return what an exception of validation or serialisation says, without its boilerplate.
+
+    Of a `ValidationError`: one problem per line, each with its path and the value.
+    """
+    if not isinstance(error, ValidationError):
+        return _other(error)
+    problems = error.errors(include_url=False, include_context=False)
+    lines = [
+        f"{path(problem['loc'])}{problem['msg']}, not {_value(problem['input'])}"
+        if problem["type"] not in {"missing", "extra_forbidden"}
+        else f"{path(problem['loc'])}{problem['msg']}"
+        for problem in problems[:_SHOWN_PROBLEMS]
+    ]
+    if len(problems) > _SHOWN_PROBLEMS:
+        lines.append(f"… and {len(problems) - _SHOWN_PROBLEMS} more")
+    return lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+
+
+def path(loc: tuple[int | str, ...]) -> str:
+    """Return where a problem is, such as ``orders[3].price: ``; empty for the value itself."""
+    if not loc:
+        return ""
+    text = str(loc[0])
+    for part in loc[1:]:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return f"{text}: "
+
+
+def _value(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a broken repr must not hide the problem
+        text = f"<repr() raised {type(error).__name__}>"
+    if len(text) > _SHOWN_VALUE:
+        text = f"{text[:_SHOWN_VALUE]}…"
+    return f"{text} ({type(value).__name__})"
+
+
+def _other(error: Exception) -> str:
+    text = str(error).removeprefix("Pydantic serializer warnings:").strip()
+    if "utf-8" in text:
+        text = (
+            f"{text} (bytes in a pydantic model with a configuration of its own need "
+            "ser_json_bytes='base64' and val_json_bytes='base64' there)"
+        )
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
