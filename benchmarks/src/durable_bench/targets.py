@@ -1,0 +1,166 @@
+"""What the figures are to reach, and whether they do."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from .figures import Figures, Outcome
+
+Outcomes: TypeAlias = Mapping[str, Outcome]
+"""Case key → what is known of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One target beside its figure.
+
+    Attributes:
+        case: The case's key.
+        what: The figure's name.
+        value: The figure.
+        limit: What it is to reach.
+        at_least: Whether larger is better.
+    """
+
+    case: str
+    what: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def __str__(self) -> str:
+        """Return the sentence for people."""
+        bound = "≥" if self.at_least else "≤"
+        verdict = "met" if self.met else "NOT MET"
+        return f"{self.what}: {self.value:.3g}, target {bound} {self.limit:g}: {verdict}"
+
+
+Figure: TypeAlias = Callable[[Outcome, Figures, Outcomes], float | None]
+"""Takes a case's outcome, the engine's figures in it and all outcomes; None: nothing to judge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """A limit, and where its figure comes from; None if there is no such figure."""
+
+    workload: str
+    what: str
+    limit: float
+    value: Figure
+    at_least: bool = False
+    everywhere: bool = False
+
+
+def _ratio(outcome: Outcome, _engine: Figures, _others: Outcomes) -> float | None:
+    return outcome.ratio_to_sketch
+
+
+def _p50(outcome: Outcome, _engine: Figures, _others: Outcomes) -> float | None:
+    return outcome.p50_to_sketch
+
+
+def _to_empty(outcome: Outcome, _engine: Figures, _others: Outcomes) -> float | None:
+    return outcome.ratio_to_empty
+
+
+def _commits(_outcome: Outcome, engine: Figures, _others: Outcomes) -> float | None:
+    return engine.commits_per_task
+
+
+def _detail(name: str) -> Figure:
+    return lambda _outcome, engine, _others: engine.details.get(name)
+
+
+def _per_task(outcome: Outcome | None) -> float | None:
+    if outcome is None or outcome.engine is None or outcome.engine.tasks_per_second is None:
+        return None
+    return 1 / outcome.engine.tasks_per_second
+
+
+def _to_w1(outcome: Outcome, _engine: Figures, others: Outcomes) -> float | None:
+    ours, theirs = _per_task(outcome), _per_task(others.get("W1"))
+    return None if ours is None or theirs is None else ours / theirs
+
+
+def _to_narrower(outcome: Outcome, _engine: Figures, others: Outcomes) -> float | None:
+    """Return the time per child through that of a tenth of the children."""
+    ours, theirs = _per_task(outcome), _per_task(others.get(f"W3/{outcome.case.width // 10}"))
+    return None if ours is None or theirs is None else ours / theirs
+
+
+_TARGETS: Final[Sequence[_Target]] = (
+    _Target(
+        workload="W1", what="rate through the sketch's", limit=0.5, at_least=True,
+        value=_ratio,
+    ),
+    _Target(
+        workload="W1", what="commits per task", limit=0.02,
+        value=_commits,
+    ),
+    _Target(
+        workload="W2", what="p50 through the sketch's", limit=2,
+        value=_p50,
+    ),
+    _Target(
+        workload="W3", what="time per child through W1's per task", limit=1.5, value=_to_w1,
+    ),
+    _Target(
+        workload="W3", what="time per child through that of a tenth of the children", limit=1.25,
+        value=_to_narrower,
+    ),
+    _Target(
+        workload="W4", what="commits per step", limit=4,
+        value=_commits,
+    ),
+    _Target(
+        workload="W5", what="statements that touch tables per second", limit=1,
+        value=_detail("table_statements_per_second"),
+    ),
+    _Target(
+        workload="W5", what="processor seconds per minute", limit=0.5, everywhere=True,
+        value=_detail("cpu_seconds_per_minute"),
+    ),
+    _Target(
+        workload="W7", what="rate through W1's", limit=0.8, at_least=True,
+        value=_to_empty,
+    ),
+    _Target(
+        workload="W9", what="MiB added by awaited handles", limit=50, everywhere=True,
+        value=_detail("added_mb"),
+    ),
+    _Target(
+        workload="W9", what="asyncio tasks added by awaited handles", limit=10, everywhere=True,
+        value=_detail("added_asyncio_tasks"),
+    ),
+)  # fmt: skip
+
+
+def judge(storage: str, outcomes: Outcomes) -> Iterator[Verdict]:
+    """Yield a verdict for every target that has a figure, in the order of the cases.
+
+    Args:
+        storage: Targets on rates and statements are for SQLite, those of the engine for all.
+        outcomes: Everything that was run on it.
+    """
+    for key, outcome in outcomes.items():
+        if outcome.engine is None:
+            continue
+        for target in _TARGETS:
+            if target.workload != outcome.case.workload:
+                continue
+            if not (target.everywhere or storage == "sqlite"):
+                continue
+            value = target.value(outcome, outcome.engine, outcomes)
+            if value is not None:
+                yield Verdict(
+                    case=key,
+                    what=target.what,
+                    value=value,
+                    limit=target.limit,
+                    at_least=target.at_least,
+                )
