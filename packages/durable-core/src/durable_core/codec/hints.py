@@ -5,13 +5,15 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import SchemaValidator
 
 from ..errors import TaskDefinitionError
-from .serializer import CONFIG, Codec, JsonCodec
+from .serializer import Codec, JsonCodec
+
+_FOREIGN: Final = ConfigDict(arbitrary_types_allowed=True)
 
 
 def resolve(
@@ -52,12 +54,12 @@ def validator_of(codec: Codec[Any], annotation: object) -> SchemaValidator:
 
 
 def _foreign_validator(annotation: object) -> SchemaValidator:
+    checked: Any = annotation
+    adapter: TypeAdapter[Any]
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(
-            annotation, config=ConfigDict(**CONFIG, arbitrary_types_allowed=True)
-        )
-    except Exception:  # noqa: BLE001 - models, dataclasses and TypedDicts take no configuration
-        adapter = TypeAdapter(annotation)
+        adapter = TypeAdapter(checked, config=_FOREIGN)
+    except PydanticUserError:  # models, dataclasses and TypedDicts take no configuration
+        adapter = TypeAdapter(checked)
     return cast("SchemaValidator", adapter.validator)
 
 

@@ -3,14 +3,12 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Never, NoReturn
+from typing import Any, Never, NoReturn, cast
 
 from ..errors import OutputError, TaskDefinitionError
 from .hints import resolve, validator_of
 from .problems import describe
 from .serializer import Codec, Serializer
-
-_NOTHING: Final = (Never, NoReturn)
 
 
 class OutputCodec:
@@ -46,8 +44,8 @@ class OutputCodec:
         """
         annotation = target
         if inspect.isroutine(target) or isinstance(target, partial):
-            annotation = resolve(target, task).get("return", Any)
-        if annotation in _NOTHING:
+            annotation = resolve(cast("Callable[..., object]", target), task).get("return", Any)
+        if annotation is Never or annotation is NoReturn:
             annotation = None
         try:
             return cls(annotation, serializer.codec(annotation), task)

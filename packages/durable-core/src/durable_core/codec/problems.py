@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 
 _SHOWN_PROBLEMS: Final = 10
 _SHOWN_VALUE: Final = 80
+_SELF_EVIDENT: Final = frozenset({"missing", "extra_forbidden", "json_invalid"})
 
 
 def describe(error: Exception) -> str:
@@ -17,9 +18,9 @@ def describe(error: Exception) -> str:
         return _other(error)
     problems = error.errors(include_url=False, include_context=False)
     lines = [
-        f"{path(problem['loc'])}{problem['msg']}, not {_value(problem['input'])}"
-        if problem["type"] not in {"missing", "extra_forbidden"}
-        else f"{path(problem['loc'])}{problem['msg']}"
+        f"{path(problem['loc'])}{problem['msg']}"
+        if problem["type"] in _SELF_EVIDENT
+        else f"{path(problem['loc'])}{problem['msg']}, not {_value(problem['input'])}"
         for problem in problems[:_SHOWN_PROBLEMS]
     ]
     if len(problems) > _SHOWN_PROBLEMS:
@@ -48,10 +49,14 @@ def _value(value: object) -> str:
 
 
 def _other(error: Exception) -> str:
-    text = str(error).removeprefix("Pydantic serializer warnings:").strip()
+    text = str(error)
+    if isinstance(error, PydanticUserError):
+        # The rest is advice for models and links.
+        return text.partition("\n")[0].partition(" Set `arbitrary_types_allowed")[0].rstrip(".")
+    text = text.removeprefix("Pydantic serializer warnings:").strip()
     if "utf-8" in text:
         text = (
-            f"{text} (bytes in a pydantic model with a configuration of its own need "
-            "ser_json_bytes='base64' and val_json_bytes='base64' there)"
+            f"{text} (bytes in a pydantic model need ser_json_bytes='base64' and "
+            "val_json_bytes='base64' in its configuration)"
         )
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -31,7 +31,9 @@ from typing import Annotated, Any, Final, Protocol, TypeVar, cast
 
 import pydantic_core
 from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator
+from pydantic_core import CoreSchema, SchemaValidator
+
+from .shape import hides_floats, is_faithful
 
 T = TypeVar("T")
 
@@ -80,6 +82,10 @@ class Serializer(Protocol):
         ...
 
 
+_SURELY_SHALLOW: Final = 400
+"""Bytes of JSON that cannot be nested deeper than pydantic reads: 200 levels of two brackets."""
+
+
 class JsonCodec:
     """Values of one type as UTF-8 JSON.
 
@@ -87,30 +93,37 @@ class JsonCodec:
         validator: Checks Python values against the annotation.
     """
 
-    __slots__ = ("_exact_floats", "_write", "_write_plain", "_read", "validator")
+    __slots__ = ("_faithful", "_hides_floats", "_read", "_write", "_write_plain", "validator")
 
     def __init__(self, annotation: object) -> None:
         adapter: TypeAdapter[Any] = TypeAdapter(Annotated[Any, _As(annotation)], config=CONFIG)
-        serializer = cast("SchemaSerializer", adapter.serializer)
+        serializer = adapter.serializer
         self.validator = cast("SchemaValidator", adapter.validator)
         self._read = self.validator.validate_json
         self._write = serializer.to_json
         self._write_plain = serializer.to_python
-        self._exact_floats = not _has_floats_out_of_reach(adapter.core_schema)
+        self._faithful = is_faithful(adapter.core_schema)
+        self._hides_floats = hides_floats(adapter.core_schema)
 
     def encode(self, value: object) -> bytes:
         """Return JSON, by field names rather than aliases.
 
+        What might not be readable is read back at once: values of types with code of their own,
+        and text long enough to be nested too deeply or to hold too large a number.
+
         Raises:
             PydanticSerializationError: The value does not fit the annotation, or has no JSON form.
+            ValidationError: The value cannot be read back.
         """
         data = self._write(value, by_alias=False, round_trip=True, warnings="error")
-        if self._exact_floats or b"null" not in data:
-            return data
-        plain = self._write_plain(
-            value, mode="json", by_alias=False, round_trip=True, warnings="error"
-        )
-        return pydantic_core.to_json(plain, inf_nan_mode="constants")
+        if self._hides_floats and b"null" in data:
+            plain = self._write_plain(
+                value, mode="json", by_alias=False, round_trip=True, warnings="error"
+            )
+            data = pydantic_core.to_json(plain, inf_nan_mode="constants")
+        if not self._faithful or len(data) > _SURELY_SHALLOW:
+            self.decode(data)
+        return data
 
     def decode(self, data: bytes) -> Any:
         """Return the value, validated.
@@ -211,21 +224,3 @@ class _As:
 
     def __hash__(self) -> int:
         return id(self)
-
-
-_OWN_CONFIG: Final = frozenset({"model", "dataclass", "typed-dict"})
-
-
-def _has_floats_out_of_reach(schema: object, *, inside: bool = False) -> bool:
-    """Whether floats may be in a type whose own configuration writes infinity as null."""
-    if isinstance(schema, dict):
-        node = cast("dict[str, object]", schema)
-        kind = node.get("type")
-        if kind == "float" and inside:
-            return True
-        inside = inside or (isinstance(kind, str) and kind in _OWN_CONFIG)
-        return any(_has_floats_out_of_reach(part, inside=inside) for part in node.values())
-    if isinstance(schema, list | tuple):
-        parts = cast("list[object]", schema)
-        return any(_has_floats_out_of_reach(part, inside=inside) for part in parts)
-    return False

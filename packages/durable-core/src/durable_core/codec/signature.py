@@ -1,21 +1,19 @@
 """A function's arguments, bound and checked as the call would, as bytes."""
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Final, cast
+from typing import Any, cast
 
-from pydantic import ConfigDict, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from pydantic import ValidationError
 
 from ..errors import InputError, TaskDefinitionError
+from .fields import fields_of, signature_of, stored_types
 from .hints import resolve, validator_of
-from .plain import PLAIN
 from .problems import describe
-from .serializer import CONFIG, Codec, Serializer
+from .serializer import Codec, JsonCodec, Serializer
 
-_WRONG_ARGUMENTS: Final = frozenset({"missing", "extra_forbidden"})
+_POSITIONAL_OR_KEYWORD = Parameter.POSITIONAL_OR_KEYWORD
 
 
 class InputCodec:
@@ -28,40 +26,42 @@ class InputCodec:
     __slots__ = (
         "_check",
         "_codec",
-        "_keywords_only",
         "_positional",
+        "_serializer",
         "_signature",
         "_simple",
         "_task",
+        "_types",
         "_user_check",
+        "_validates",
     )
 
     def __init__(
         self,
         signature: Signature,
-        fields: TypedDict,  # type: ignore[valid-type]
-        codec: Codec[Any],
+        types: dict[str, Any],
+        serializer: Serializer,
         *,
         task: str,
         validate: Callable[..., object] | None,
     ) -> None:
-        kinds = [parameter.kind for parameter in signature.parameters.values()]
+        fields = fields_of(task, signature, types)
+        codec: Codec[Any] = serializer.codec(fields)
+        kinds = {parameter.kind for parameter in signature.parameters.values()}
         self._task = task
         self._signature = signature
+        self._types = types
+        self._serializer = serializer
         self._codec = codec
+        self._validates = isinstance(codec, JsonCodec)
         self._check = validator_of(codec, fields).validate_python
         self._user_check = validate
-        self._simple = set(kinds) <= {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+        self._simple = kinds <= {_POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
         self._positional = tuple(
             name
             for name, parameter in signature.parameters.items()
-            if parameter.kind is Parameter.POSITIONAL_OR_KEYWORD
+            if parameter.kind is _POSITIONAL_OR_KEYWORD
         )
-        self._keywords_only = not set(kinds) & {
-            Parameter.POSITIONAL_ONLY,
-            Parameter.VAR_POSITIONAL,
-            Parameter.VAR_KEYWORD,
-        }
 
     @classmethod
     def of(
@@ -96,23 +96,11 @@ class InputCodec:
                 "without waiting: make it a plain function"
             )
             raise TaskDefinitionError(msg)
-        signature = _signature(function, task, skip_context=skip_context)
         hints = resolve(function, task, namespace)
-        types = {
-            name: _stored_type(parameter, hints.get(name, Any))
-            for name, parameter in signature.parameters.items()
-        }
-        signature = signature.replace(
-            parameters=[
-                parameter.replace(annotation=hints.get(name, Parameter.empty))
-                for name, parameter in signature.parameters.items()
-            ],
-            return_annotation=hints.get("return", Signature.empty),
-        )
-        fields = _fields(task, signature, types)
+        signature = signature_of(function, hints, task, skip_context=skip_context)
+        types = stored_types(signature)
         try:
-            codec = serializer.codec(fields)
-            return cls(signature, fields, codec, task=task, validate=validate)
+            return cls(signature, types, serializer, task=task, validate=validate)
         except Exception as error:
             raise _undefinable(task, types, serializer, error) from error
 
@@ -134,8 +122,8 @@ class InputCodec:
         try:
             checked = self._check(values)
         except ValidationError as error:
-            if error.errors()[0]["type"] in _WRONG_ARGUMENTS:
-                self._bind(args, kwargs)
+            # Missing and surplus arguments are reported as Python would.
+            self._bind(args, kwargs)
             msg = f"task {self._task!r}: {describe(error)}"
             raise InputError(msg) from error
         except Exception as error:
@@ -145,8 +133,8 @@ class InputCodec:
             self._ask_user(checked)
         try:
             return self._codec.encode(checked)
-        except Exception as error:
-            raise self._unserialisable(checked, error) from error
+        except Exception as error:  # noqa: BLE001 - it is the cause of what is raised
+            raise self._unserialisable(checked, error) from None
 
     def encode_single(self, value: object) -> bytes:
         """Encode a value as the only, positional, argument: the input of a chain's next step.
@@ -167,6 +155,8 @@ class InputCodec:
         """
         try:
             values: dict[str, Any] = self._codec.decode(data)
+            if not self._validates:
+                self._refit(values)
         except Exception as error:
             msg = (
                 f"task {self._task!r}: the stored input does not fit {self._call()}: "
@@ -201,8 +191,13 @@ class InputCodec:
         msg = f"task {self._task!r}: wrong arguments; it is {self._call()}"
         return InputError(msg)
 
+    def _refit(self, values: dict[str, Any]) -> None:
+        """Refuse what another serializer read, if the function cannot be called with it."""
+        args, kwargs = self._arguments(values)
+        self._signature.bind(*args, **kwargs)
+
     def _arguments(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if self._keywords_only:
+        if self._simple:
             return (), values
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
@@ -240,64 +235,21 @@ class InputCodec:
             raise InputError(msg) from error
 
     def _unserialisable(self, values: dict[str, Any], error: Exception) -> InputError:
+        where = "the arguments"
         for name, value in values.items():
             try:
-                self._codec.encode({name: value})
-            except Exception as alone:  # noqa: BLE001 - which one it is matters, not how it fails
-                if str(alone) == str(error):
-                    where = f"argument {name!r}"
-                    break
-        else:
-            where = "the arguments"
-        msg = f"task {self._task!r}: {where} cannot be serialised: {describe(error)}"
-        return InputError(msg)
+                self._serializer.codec(self._types[name]).encode(value)
+            except Exception as alone:  # noqa: BLE001 - becomes the cause
+                where, error = f"argument {name!r}", alone
+                break
+        problem = InputError(
+            f"task {self._task!r}: {where} cannot be serialised: {describe(error)}"
+        )
+        problem.__cause__ = error
+        return problem
 
     def _call(self) -> str:
         return f"{self._task}{self._signature}"
-
-
-def _signature(function: Callable[..., object], task: str, *, skip_context: bool) -> Signature:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError) as error:
-        msg = f"task {task!r}: {function!r} has no signature to read: wrap it in a function"
-        raise TaskDefinitionError(msg) from error
-    if not skip_context:
-        return signature
-    parameters = list(signature.parameters.values())
-    if not parameters:
-        msg = f"task {task!r}: {function!r} has no first parameter for the context"
-        raise TaskDefinitionError(msg)
-    return signature.replace(parameters=parameters[1:])
-
-
-def _stored_type(parameter: Parameter, hint: Any) -> Any:
-    if typing.get_origin(hint) is typing.Unpack:
-        return typing.get_args(hint)[0]
-    if hint is Any or isinstance(hint, typing.ParamSpecArgs | typing.ParamSpecKwargs):
-        hint = Annotated[Any, PLAIN]
-    if parameter.kind is Parameter.VAR_POSITIONAL:
-        return tuple[hint, ...]
-    if parameter.kind is Parameter.VAR_KEYWORD:
-        return dict[str, hint]
-    return hint
-
-
-def _fields(task: str, signature: Signature, types: dict[str, Any]) -> Any:
-    """Return a TypedDict with a key for each parameter."""
-    optional = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
-    make = cast("Any", TypedDict)
-    fields = make(
-        f"Input of {task}",
-        {
-            name: NotRequired[types[name]]
-            if parameter.default is not Parameter.empty or parameter.kind in optional
-            else types[name]
-            for name, parameter in signature.parameters.items()
-        },
-    )
-    fields.__pydantic_config__ = ConfigDict(**CONFIG, extra="forbid")
-    return fields
 
 
 def _undefinable(

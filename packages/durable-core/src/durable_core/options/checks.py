@@ -10,10 +10,16 @@ from ..storage.kit import limits
 
 
 def is_number(value: object) -> bool:
+    """Whether a value is an int or a float, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_int(what: str, value: object, low: int, high: int) -> None:
+    """Refuse what is no whole number from low to high.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, int) or isinstance(value, bool):
         msg = f"{what} must be a whole number, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)
@@ -23,6 +29,11 @@ def check_int(what: str, value: object, low: int, high: int) -> None:
 
 
 def check_float(what: str, value: object, low: float, high: float) -> None:
+    """Refuse what is no number from low to high.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, int | float) or isinstance(value, bool):
         msg = f"{what} must be a number, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)
@@ -32,6 +43,11 @@ def check_float(what: str, value: object, low: float, high: float) -> None:
 
 
 def check_exceptions(what: str, value: object) -> None:
+    """Refuse what is no tuple of exception classes.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, tuple):
         msg = f"{what} must be a tuple of exception classes, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)
@@ -42,6 +58,11 @@ def check_exceptions(what: str, value: object) -> None:
 
 
 def check_name(what: str, value: object, limit: int | None = None) -> None:
+    """Refuse what is no text that every storage can keep as a name.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, str):
         msg = f"{what} must be a str, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)
@@ -55,6 +76,11 @@ def check_name(what: str, value: object, limit: int | None = None) -> None:
 
 
 def check_id(what: str, value: object) -> None:
+    """Refuse what is no id of an execution.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, str):
         msg = f"{what} must be a str, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)
@@ -65,6 +91,11 @@ def check_id(what: str, value: object) -> None:
 
 
 def check_aware(what: str, value: object) -> None:
+    """Refuse what is no datetime with a time zone.
+
+    Raises:
+        OptionError: It is refused.
+    """
     if not isinstance(value, datetime):
         msg = f"{what} must be a datetime, not {type(value).__name__}: {value!r}"
         raise OptionError(msg)

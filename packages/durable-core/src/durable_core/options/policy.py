@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 from ..durations import to_us
@@ -75,11 +75,7 @@ class Policy:
         )
 
     def encode(self) -> bytes:
-        """Return compact UTF-8 JSON; what is none or zero is left out. Computed once."""
-        return self._encoded
-
-    @cached_property
-    def _encoded(self) -> bytes:
+        """Return compact UTF-8 JSON; what stands for nothing is left out."""
         fields: dict[str, object] = {"v": _VERSION}
         for name in _POLICY_FIELDS:
             value = getattr(self, name)
@@ -116,9 +112,8 @@ class Policy:
             )
             raise OptionError(msg)
         known = {name: fields[name] for name in _POLICY_FIELDS if name in fields}
-        for value in known.values():
-            if value is not None and not is_number(value):
-                raise OptionError(_unreadable(data))
+        if not all(_fits(name, value) for name, value in known.items()):
+            raise OptionError(_unreadable(data))
         return Policy(**known)
 
     def next_delay_us(self, failures: int, random: Callable[[], float]) -> int:
@@ -136,6 +131,19 @@ class Policy:
 _POLICY_FIELDS: Final[dict[str, object]] = {
     name: definition.default for name, definition in Policy.__dataclass_fields__.items()
 }
+
+
+_TOO_LARGE: Final = 2**63
+_OPTIONAL: Final = frozenset({"timeout_us", "deadline_us"})
+_FRACTIONS: Final = frozenset({"multiplier", "jitter"})
+
+
+def _fits(name: str, value: object) -> bool:
+    if value is None:
+        return name in _OPTIONAL
+    if not is_number(value) or not 0 <= cast("float", value) < _TOO_LARGE:
+        return False
+    return isinstance(value, int) or name in _FRACTIONS
 
 
 def _unreadable(data: bytes) -> str:

@@ -21,7 +21,7 @@ class RetryPolicy:
 
     The delay before retry *n* (0 is the first) is ``delay * multiplier ** n``, at most
     `max_delay`, then spread evenly by up to ``± jitter`` of itself, so that executions that failed
-    together do not come back together.
+    together do not come back together (and the spread may go beyond `max_delay`).
 
     Attributes:
         retries: Attempts after the first: 0 to 1,000,000.
@@ -77,7 +77,7 @@ class RetryPolicy:
 
         A `NonRetryableError` never is.
         """
-        if isinstance(exc, NonRetryableError) or isinstance(exc, self.never_on):
+        if isinstance(exc, (NonRetryableError, *self.never_on)):
             return False
         return isinstance(exc, self.retry_on)
 
@@ -91,6 +91,16 @@ def backoff_us(
     max_delay_us: int,
     jitter: float,
 ) -> int:
+    """Return the pause before a retry, µs; see `RetryPolicy`.
+
+    Args:
+        failures: Failed attempts before the one that has just failed.
+        random: Returns numbers from 0 up to 1.
+        delay_us: Before the first retry, µs.
+        multiplier: Factor between two delays.
+        max_delay_us: Upper bound before jitter, µs.
+        jitter: Spread as a fraction of the delay.
+    """
     if delay_us == 0:
         return 0
     try:

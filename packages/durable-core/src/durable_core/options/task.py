@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Final, Self, cast
 
 from ..durations import Duration, to_us
 from ..errors import OptionError
 from ..storage.kit.limits import MAX_PRIORITY, MAX_TAG, MAX_TAGS, MIN_PRIORITY
 from .checks import check_aware, check_id, check_int, check_name, is_number
-from .policy import Policy
 from .retry import RetryPolicy
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,11 +85,6 @@ class TaskOptions:
             changes["tags"] = _tags(tags, options.tags)
         return replace(options, **changes) if changes else options
 
-    @cached_property
-    def policy(self) -> Policy:
-        """What is copied into each execution's row."""
-        return Policy.of(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class EnqueueOptions:
@@ -153,11 +146,10 @@ class EnqueueOptions:
         """`start_at` in microseconds since the epoch; never negative."""
         if self.start_at is None:
             return None
-        return max(0, to_us_since_epoch(self.start_at))
+        return max(0, _since_epoch_us(self.start_at))
 
 
-def to_us_since_epoch(moment: datetime) -> int:
-    """Return an aware datetime as microseconds since the epoch."""
+def _since_epoch_us(moment: datetime) -> int:
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
