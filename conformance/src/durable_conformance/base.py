@@ -1,12 +1,20 @@
 """The class whose subclass certifies a storage."""
 
+from .checks.apply import ApplyChecks
+from .checks.apply_again import ApplyAgainChecks
 from .checks.claim import ClaimChecks
 from .checks.insert import InsertChecks
+from .checks.parents import ParentChecks
+from .checks.parents_more import ParentMoreChecks
 
 
 class StorageConformance(
     InsertChecks,
     ClaimChecks,
+    ApplyChecks,
+    ApplyAgainChecks,
+    ParentChecks,
+    ParentMoreChecks,
 ):
     """Every check of the suite; a subclass that defines `open` certifies a storage.
 

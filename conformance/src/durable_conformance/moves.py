@@ -33,6 +33,11 @@ def child(parent: Head, index: int, **fields: Any) -> NewExecution:
     return NewExecution(parent_id=parent.id, root_id=parent.root_id, child_index=index, **values)
 
 
+def sleeping_child(parent: Head, index: int, wake_key: str) -> NewExecution:
+    """Return a new child that sleeps until it is woken."""
+    return child(parent, index, phase=Phase.SLEEPING, wake_key=wake_key, due=None)
+
+
 def children(parent: Head, number: int, **fields: Any) -> list[NewExecution]:
     """Return so many new children, from place 0 on."""
     return [child(parent, index, **fields) for index in range(number)]
