@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import CorruptError
@@ -16,7 +16,6 @@ from .rows import Message
 from .tables import Mailbox, Tables
 
 _FORMAT = "durable-memory/1"
-_BASE64 = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
 @dataclass(
@@ -69,7 +68,7 @@ def to_json(tables: Tables) -> str:
     return _FILE.dump_json(stored, indent=1).decode()
 
 
-def from_json(text: str, source: str) -> Tables:
+def from_json(text: str | bytes, source: str) -> Tables:
     """Return the tables that `to_json` wrote.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import suppress
 
 from ..hints import Finished, Hint, Ready, Reconnected
 
@@ -48,7 +49,8 @@ class _Listener:
         self._loop = loop
 
     def tell(self, hint: Hint) -> None:
-        if not self._loop.is_closed():
+        # A loop that was closed under its listener must not fail the write it is told of.
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._take, hint)
 
     def _take(self, hint: Hint) -> None:

@@ -274,7 +274,7 @@ class MemoryStorage:
         Raises:
             CorruptError: The file is not one that `save` wrote; nothing was changed.
         """
-        tables = from_json(Path(path).read_text(encoding="utf-8"), str(path))
+        tables = from_json(Path(path).read_bytes(), str(path))
         with self._open():
             self._space.tables = tables
 
