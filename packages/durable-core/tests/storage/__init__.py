@@ -1,0 +1,1 @@
+"""Tests of the storage layer: the kit, the machine, the memory storage, the adapters."""
