@@ -1,1 +1,96 @@
 """Durable executions: a storage protocol, an engine that runs tasks on it, and a memory storage."""
+
+from .codec import Codec, JsonSerializer, Serializer, compressed
+from .engine.hooks import Hooks
+from .errors import (
+    ChildrenFailedError,
+    DurableError,
+    ExecutionCancelledError,
+    ExecutionError,
+    ExecutionFailedError,
+    ExecutionNotFoundError,
+    ExecutionTimedOutError,
+    FinalizeFailedError,
+    IdConflictError,
+    InputError,
+    NonRetryableError,
+    NotRunningError,
+    OptionError,
+    OutputError,
+    PayloadTooLargeError,
+    TaskDefinitionError,
+    UnknownTaskError,
+    WaitTimeoutError,
+)
+from .executor import BoundExecutor, DurableExecutor, Execution, Executions, Handle
+from .failure import ErrorInfo
+from .options import RetryPolicy
+from .storage import CancelOutcome, MemoryStorage, Status, Storage, StorageError, WakeOutcome
+from .storage.adapters import MethodMetrics
+from .tasks.context import Context, current
+from .tasks.kinds import LoopTask, ParentTask, SequenceTask, SleepingTask
+from .tasks.registry import Tasks
+from .tasks.results import Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
+from .tasks.signal import Signal
+from .tasks.task import AsyncTask, Call, SyncTask, Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Again",
+    "AsyncTask",
+    "BoundExecutor",
+    "Call",
+    "CancelOutcome",
+    "ChildResult",
+    "ChildrenFailedError",
+    "Codec",
+    "Context",
+    "Done",
+    "DurableError",
+    "DurableExecutor",
+    "ErrorInfo",
+    "Execution",
+    "ExecutionCancelledError",
+    "ExecutionError",
+    "ExecutionFailedError",
+    "ExecutionNotFoundError",
+    "ExecutionTimedOutError",
+    "Executions",
+    "FanOut",
+    "FinalizeFailedError",
+    "Handle",
+    "Hooks",
+    "IdConflictError",
+    "InputError",
+    "Joined",
+    "JsonSerializer",
+    "LoopResult",
+    "LoopTask",
+    "MemoryStorage",
+    "MethodMetrics",
+    "NonRetryableError",
+    "NotRunningError",
+    "OptionError",
+    "OutputError",
+    "ParentResult",
+    "ParentTask",
+    "PayloadTooLargeError",
+    "RetryPolicy",
+    "SequenceTask",
+    "Serializer",
+    "Signal",
+    "SleepingTask",
+    "Status",
+    "Storage",
+    "StorageError",
+    "SyncTask",
+    "Task",
+    "TaskDefinitionError",
+    "Tasks",
+    "UnknownTaskError",
+    "WaitTimeoutError",
+    "WakeOutcome",
+    "compressed",
+    "current",
+]

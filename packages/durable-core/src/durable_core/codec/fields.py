@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from inspect import Parameter, Signature
+from types import NoneType
 from typing import Annotated, Any, NotRequired, cast
 
 from pydantic import ConfigDict
@@ -11,7 +12,6 @@ from typing_extensions import TypedDict
 
 from ..errors import TaskDefinitionError
 from .plain import PLAIN
-from .serializer import CONFIG
 
 
 def signature_of(
@@ -42,8 +42,10 @@ def signature_of(
             msg = f"task {task!r}: {function!r} has no first parameter for the context"
             raise TaskDefinitionError(msg)
         del parameters[0]
+    result = hints.get("return", Signature.empty)
     return signature.replace(
-        parameters=parameters, return_annotation=hints.get("return", Signature.empty)
+        parameters=parameters,
+        return_annotation=None if result is NoneType else result,
     )
 
 
@@ -58,13 +60,14 @@ def stored_types(signature: Signature) -> dict[str, Any]:
     }
 
 
-def fields_of(task: str, signature: Signature, types: dict[str, Any]) -> Any:
+def fields_of(task: str, signature: Signature, types: dict[str, Any], config: ConfigDict) -> Any:
     """Return a `TypedDict` with a key for each parameter, optional if it may be left out.
 
     Args:
         task: The task's name, for the class's name.
         signature: From `signature_of`.
         types: From `stored_types`.
+        config: How pydantic checks and writes the values of types without their own.
     """
     surplus = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
     make = cast("Any", TypedDict)
@@ -77,7 +80,7 @@ def fields_of(task: str, signature: Signature, types: dict[str, Any]) -> Any:
             for name, parameter in signature.parameters.items()
         },
     )
-    fields.__pydantic_config__ = cast("ConfigDict", {**CONFIG, "extra": "forbid"})
+    fields.__pydantic_config__ = cast("ConfigDict", {**config, "extra": "forbid"})
     return fields
 
 

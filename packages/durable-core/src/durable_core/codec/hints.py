@@ -1,19 +1,13 @@
-"""Annotations of functions, resolved, and what checks values against them."""
+"""Annotations of functions, resolved."""
 
 import inspect
 import typing
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final, cast
-
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-from pydantic_core import SchemaValidator
+from typing import Any, cast
 
 from ..errors import TaskDefinitionError
-from .serializer import Codec, JsonCodec
-
-_FOREIGN: Final = ConfigDict(arbitrary_types_allowed=True)
 
 
 def resolve(
@@ -41,26 +35,6 @@ def resolve(
             "defined at module level, and not imported under TYPE_CHECKING only"
         )
         raise TaskDefinitionError(msg) from error
-
-
-def validator_of(codec: Codec[Any], annotation: object) -> SchemaValidator:
-    """Return what checks Python values against an annotation.
-
-    Types that pydantic does not know, but another serializer does, are checked by isinstance.
-    """
-    if isinstance(codec, JsonCodec):
-        return codec.validator
-    return _foreign_validator(annotation)
-
-
-def _foreign_validator(annotation: object) -> SchemaValidator:
-    checked: Any = annotation
-    adapter: TypeAdapter[Any]
-    try:
-        adapter = TypeAdapter(checked, config=_FOREIGN)
-    except PydanticUserError:  # models, dataclasses and TypedDicts take no configuration
-        adapter = TypeAdapter(checked)
-    return cast("SchemaValidator", adapter.validator)
 
 
 def _plain_function(function: Callable[..., object]) -> Callable[..., object]:

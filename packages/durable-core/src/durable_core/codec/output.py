@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from types import NoneType
 from typing import Any, Never, NoReturn, cast
 
 from ..errors import OutputError, TaskDefinitionError
-from .hints import resolve, validator_of
+from .hints import resolve
 from .problems import describe
-from .serializer import Codec, Serializer
+from .serializer import LOOSE_CONFIG, Codec, JsonCodec, Serializer, adapter_of
 
 
 class OutputCodec:
@@ -24,7 +25,10 @@ class OutputCodec:
         self.annotation = annotation
         self._codec = codec
         self._task = task
-        self._validate = validator_of(codec, annotation).validate_python
+        if isinstance(codec, JsonCodec):
+            self._validate = codec.validator.validate_python
+        else:
+            self._validate = adapter_of(annotation, LOOSE_CONFIG).validator.validate_python
 
     @classmethod
     def of(
@@ -45,7 +49,7 @@ class OutputCodec:
         annotation = target
         if inspect.isroutine(target) or isinstance(target, partial):
             annotation = resolve(cast("Callable[..., object]", target), task).get("return", Any)
-        if annotation is Never or annotation is NoReturn:
+        if annotation is Never or annotation is NoReturn or annotation is NoneType:
             annotation = None
         try:
             return cls(annotation, serializer.codec(annotation), task)

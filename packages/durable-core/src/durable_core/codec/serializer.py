@@ -46,6 +46,10 @@ CONFIG: Final = ConfigDict(
 """How values are checked and written, where a type has no configuration of its own."""
 
 
+LOOSE_CONFIG: Final = cast("ConfigDict", {**CONFIG, "arbitrary_types_allowed": True})
+"""The same for serializers that know more types than pydantic: those are checked by isinstance."""
+
+
 class Codec(Protocol[T]):
     """Turns values of one type into bytes and back."""
 
@@ -96,7 +100,7 @@ class JsonCodec:
     __slots__ = ("_faithful", "_hides_floats", "_read", "_write", "_write_plain", "validator")
 
     def __init__(self, annotation: object) -> None:
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[Any, _As(annotation)], config=CONFIG)
+        adapter = adapter_of(annotation, CONFIG)
         serializer = adapter.serializer
         self.validator = cast("SchemaValidator", adapter.validator)
         self._read = self.validator.validate_json
@@ -208,12 +212,20 @@ class _CompressedCodec:
         return self.inner.decode(data)
 
 
+def adapter_of(annotation: object, config: ConfigDict) -> TypeAdapter[Any]:
+    """Return what checks and writes values, by a configuration for all types without their own.
+
+    Args:
+        annotation: Also of a dataclass or `TypedDict`, which pydantic by itself takes without
+            configuration only.
+        config: For types that have none.
+    """
+    return TypeAdapter(Annotated[Any, _As(annotation)], config=config)
+
+
 @dataclass(frozen=True, slots=True)
 class _As:
-    """Stands for an annotation, so that `CONFIG` holds for types without their own.
-
-    pydantic takes no configuration beside a dataclass or TypedDict at the top.
-    """
+    """Stands for an annotation."""
 
     annotation: object
 

@@ -7,8 +7,6 @@ from pydantic_core import CoreSchema
 
 _Node: TypeAlias = dict[str, object]
 
-_OWN_CONFIGURATION: Final = frozenset({"model", "dataclass", "typed-dict"})
-
 _FAITHFUL: Final = frozenset(
     {
         "any",
@@ -52,20 +50,22 @@ def is_faithful(schema: CoreSchema) -> bool:
 
 def hides_floats(schema: CoreSchema) -> bool:
     """Whether floats may be in a type whose own configuration writes infinity as null."""
-    return any(inside and kind in {"any", "float"} for kind, _, inside in _nodes(schema))
+    return any(lossy and kind in {"any", "float"} for kind, _, lossy in _nodes(schema))
 
 
-def _nodes(schema: object, *, inside: bool = False) -> Iterator[tuple[str, _Node, bool]]:
-    """Yield each schema with its kind, and whether it is in a type with a configuration."""
+def _nodes(schema: object, *, lossy: bool = False) -> Iterator[tuple[str, _Node, bool]]:
+    """Yield each schema with its kind, and whether infinity is written as null in it."""
     if isinstance(schema, dict):
         node = cast("_Node", schema)
         kind = node.get("type")
+        config = node.get("config")
+        if isinstance(config, dict):
+            lossy = cast("_Node", config).get("ser_json_inf_nan", "null") == "null"
         if isinstance(kind, str):
-            inside = inside or kind in _OWN_CONFIGURATION
-            yield kind, node, inside
+            yield kind, node, lossy
         for name, part in node.items():
             if name not in {"config", "metadata"}:
-                yield from _nodes(part, inside=inside)
+                yield from _nodes(part, lossy=lossy)
     elif isinstance(schema, list | tuple):
         for part in cast("list[object]", schema):
-            yield from _nodes(part, inside=inside)
+            yield from _nodes(part, lossy=lossy)

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from ..errors import InputError, TaskDefinitionError
 from .fields import fields_of, signature_of, stored_types
-from .hints import resolve, validator_of
+from .hints import resolve
 from .problems import describe
-from .serializer import Codec, JsonCodec, Serializer
+from .serializer import CONFIG, LOOSE_CONFIG, Codec, JsonCodec, Serializer, adapter_of
 
 _POSITIONAL_OR_KEYWORD = Parameter.POSITIONAL_OR_KEYWORD
 
@@ -45,8 +45,12 @@ class InputCodec:
         task: str,
         validate: Callable[..., object] | None,
     ) -> None:
-        fields = fields_of(task, signature, types)
-        codec: Codec[Any] = serializer.codec(fields)
+        codec: Codec[Any] = serializer.codec(fields_of(task, signature, types, CONFIG))
+        if isinstance(codec, JsonCodec):
+            self._check = codec.validator.validate_python
+        else:
+            fields = fields_of(task, signature, types, LOOSE_CONFIG)
+            self._check = adapter_of(fields, LOOSE_CONFIG).validator.validate_python
         kinds = {parameter.kind for parameter in signature.parameters.values()}
         self._task = task
         self._signature = signature
@@ -54,7 +58,6 @@ class InputCodec:
         self._serializer = serializer
         self._codec = codec
         self._validates = isinstance(codec, JsonCodec)
-        self._check = validator_of(codec, fields).validate_python
         self._user_check = validate
         self._simple = kinds <= {_POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
         self._positional = tuple(

@@ -1,0 +1,1 @@
+"""Claims, runs, renews, finishes and recovers executions."""

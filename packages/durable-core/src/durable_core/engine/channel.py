@@ -1,0 +1,185 @@
+"""Group commit: concurrent writes of one kind share calls to the storage.
+
+What arrives while a call is in flight goes with the next one, so a lonely write waits for nobody
+and a crowd shares one commit (natural batching).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..storage import ClosedError, OutcomeUnknownError, TemporaryError
+from .clock import Clock, sleep
+
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
+
+_LOG = logging.getLogger("durable.storage")
+
+
+@dataclass(slots=True)
+class Entry(Generic[ItemT, AnswerT]):
+    """One write on its way.
+
+    Attributes:
+        item: What to write; re-sent unchanged until it is answered.
+        future: Resolved with the answer, unless the waiting side was cancelled.
+        then: Called with the answer, or with the error, also when nobody waits any more.
+        abandon: Asked before a repetition; an exception ends the attempts.
+    """
+
+    item: ItemT
+    future: "asyncio.Future[AnswerT]"
+    then: Callable[[AnswerT | Exception], None] | None
+    abandon: Callable[[Exception], Exception | None] | None
+
+    def answer(self, answer: AnswerT) -> None:
+        """Hand the answer over."""
+        if self.then is not None:
+            self.then(answer)
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Hand the error over."""
+        if self.then is not None:
+            self.then(error)
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Channel(Generic[ItemT, AnswerT]):
+    """Sends items in batches, one batch at a time, until each is answered.
+
+    Temporary errors and unknown outcomes are repeated with backoff: every item is safe to send
+    again unchanged. After any other error the batch is halved, so that a bad item fails alone.
+
+    Args:
+        name: For the log.
+        send: Writes a batch; answers in order.
+        cut: Returns how many items from the front may go together.
+        clock: For the backoff.
+        jitter: Returns a number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        send: Callable[[Sequence[ItemT]], Awaitable[Sequence[AnswerT]]],
+        cut: Callable[[Sequence[ItemT]], int],
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._name = name
+        self._send = send
+        self._cut = cut
+        self._clock = clock
+        self._jitter = jitter
+        self._queue: deque[Entry[ItemT, AnswerT]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self.in_flight = 0
+
+    def submit(
+        self,
+        item: ItemT,
+        *,
+        then: Callable[[AnswerT | Exception], None] | None = None,
+        abandon: Callable[[Exception], Exception | None] | None = None,
+    ) -> "asyncio.Future[AnswerT]":
+        """Queue an item.
+
+        Args:
+            item: What to write.
+            then: Called with the answer or error even if the caller was cancelled meanwhile.
+            abandon: Asked with the error before a repetition; returning an exception ends the
+                attempts with it, None goes on.
+
+        Returns:
+            A future. Cancelling it does not undo the write.
+        """
+        future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
+        self._queue.append(Entry(item, future, then, abandon))
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain(), name=f"durable {self._name}")
+        return future
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or in flight."""
+        return self._task is None
+
+    async def flushed(self) -> None:
+        """Wait until everything submitted so far has been answered."""
+        while self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                await self._write(self._next_batch())
+        finally:
+            self._task = None
+
+    def _next_batch(self) -> list[Entry[ItemT, AnswerT]]:
+        queue = self._queue
+        if len(queue) == 1:
+            return [queue.popleft()]
+        size = max(1, self._cut([entry.item for entry in queue]))
+        if size >= len(queue):
+            batch = list(queue)
+            queue.clear()
+            return batch
+        return [queue.popleft() for _ in range(size)]
+
+    async def _write(self, batch: list[Entry[ItemT, AnswerT]]) -> None:
+        failures = 0
+        while batch:
+            self.in_flight = len(batch)
+            try:
+                answers = await self._send([entry.item for entry in batch])
+            except (TemporaryError, OutcomeUnknownError) as error:
+                batch = self._still_wanted(batch, error)
+                if batch:
+                    _LOG.warning(
+                        "%s of %d items: %s: %s; sent again",
+                        self._name,
+                        len(batch),
+                        type(error).__name__,
+                        error,
+                    )
+                    await sleep(self._clock, self._pause(failures))
+                failures += 1
+            except Exception as error:  # noqa: BLE001 - handed to those who wait
+                if len(batch) == 1 or isinstance(error, ClosedError):
+                    for entry in batch:
+                        entry.fail(error)
+                    return
+                middle = len(batch) // 2
+                await self._write(batch[:middle])
+                batch = batch[middle:]
+            else:
+                for entry, answer in zip(batch, answers, strict=True):
+                    entry.answer(answer)
+                return
+            finally:
+                self.in_flight = 0
+
+    def _still_wanted(
+        self, batch: list[Entry[ItemT, AnswerT]], error: Exception
+    ) -> list[Entry[ItemT, AnswerT]]:
+        wanted: list[Entry[ItemT, AnswerT]] = []
+        for entry in batch:
+            end = None if entry.abandon is None else entry.abandon(error)
+            if end is None:
+                wanted.append(entry)
+            else:
+                entry.fail(end)
+        return wanted
+
+    def _pause(self, failures: int) -> float:
+        """Return seconds: 25 ms doubled each time up to 2 s, spread by half."""
+        return min(2.0, 0.025 * 2.0 ** min(failures, 10)) * (0.5 + self._jitter() / 2)

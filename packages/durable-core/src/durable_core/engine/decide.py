@@ -1,0 +1,68 @@
+"""What a claimed row asks for, decided from its head alone, before anything is decoded."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..storage import WAITING, Head, Phase
+
+
+class Decision(Enum):
+    """What the executor that holds a row does with it."""
+
+    DUTY = auto()
+    """It has ended: tell its unfinished descendants."""
+    POISON = auto()
+    """It has killed too many executors: end it."""
+    CANCEL = auto()
+    """Its cancellation was requested: end it."""
+    TIME_OUT = auto()
+    """Its time is over: end it."""
+    RUN = auto()
+    """Run it, or its next part."""
+    WAIT = auto()
+    """Its children have not ended: let it wait on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Policy of the executor.
+
+    Attributes:
+        crashes: With so many crashes an execution is poison; with one less it is a suspect.
+    """
+
+    crashes: int
+
+
+def decide(head: Head, now: int, deadline: int | None, limits: Limits) -> Decision:
+    """Return what to do with a row that this executor holds.
+
+    Args:
+        head: The row, as the claim left it.
+        now: The storage's time, µs.
+        deadline: When its life must be over, µs; None never.
+        limits: The executor's policy.
+    """
+    if head.finished:
+        return Decision.DUTY
+    if head.crashes >= limits.crashes:
+        return Decision.POISON
+    if head.cancel_requested:
+        return Decision.CANCEL
+    if head.phase is Phase.SLEEPING and head.wake_key is not None:
+        return Decision.TIME_OUT
+    if deadline is not None and now >= deadline:
+        return Decision.TIME_OUT
+    if head.phase in WAITING and head.pending > max(head.join_at, 0):
+        return Decision.WAIT
+    return Decision.RUN
+
+
+def is_suspect(head: Head, limits: Limits) -> bool:
+    """Whether one more crash would make it poison: it is run apart from others."""
+    return not head.finished and head.crashes == limits.crashes - 1
+
+
+def poison_phase(phase: Phase) -> Phase:
+    """Return the final phase of poison, by where it would have gone on."""
+    return Phase.FINALIZE_FAILED if phase in WAITING else Phase.FAILED

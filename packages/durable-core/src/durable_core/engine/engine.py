@@ -1,0 +1,420 @@
+"""The executor's parts, put together: started, stopped, and given a new life when declared dead."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ..storage import (
+    Cancelled,
+    CancelOutcome,
+    Finish,
+    Finished,
+    Head,
+    Hint,
+    Inserted,
+    InsertOutcome,
+    NewExecution,
+    Phase,
+    PulseConnection,
+    Ready,
+    Reaped,
+    Status,
+    Storage,
+    StorageError,
+    Wake,
+    WakeOutcome,
+    Woken,
+    check_protocol,
+)
+from ..storage.adapters import listener_of, pulse_of
+from ..tasks.registry import Tasks
+from ..tasks.signal import Signal
+from .calls import NewRows
+from .claimer import Claimer
+from .clock import Clock, StorageTime, SystemClock, sleep
+from .decide import Limits
+from .heart import Heart
+from .held import Reason
+from .hooks import HookRelay, Hooks
+from .ids import new_owner
+from .run import Services
+from .runner import Callbacks, Runner
+from .slots import Isolation, Slots
+from .waiters import Ended, Waiters
+from .workers import Workers
+from .writer import Writer
+
+_LOG = logging.getLogger("durable")
+_PURGE_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an executor is told at its making; times in seconds, sizes in bytes."""
+
+    name: str
+    queues: Sequence[str]
+    concurrency: int
+    lease: float
+    poll_interval: float | None
+    max_input: int
+    max_output: int
+    migrate: bool
+    client_only: bool
+    shutdown_timeout: float
+    crash_limit: int
+    threads: int
+    processes: int
+    retention: float | None
+    patience: float
+
+
+class Engine:
+    """One executor at work on one storage.
+
+    Args:
+        storage: Where executions are kept.
+        settings: See `Settings`.
+        tasks: The known tasks.
+        hooks: Who wants to hear.
+        clock: Monotonic time.
+        random: Returns numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        settings: Settings,
+        *,
+        tasks: Tasks,
+        hooks: Sequence[Hooks],
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self.storage = storage
+        self.settings = settings
+        self.tasks = tasks
+        self.clock = clock
+        self.time = StorageTime(clock)
+        self.hooks = HookRelay(hooks)
+        self.writer = Writer(
+            storage, clock=clock, time=self.time, jitter=random, patience=settings.patience
+        )
+        self.rows = NewRows(max_input=settings.max_input)
+        self.shutdown_signal = Signal()
+        self._workers = Workers(threads=settings.threads, processes=settings.processes)
+        self.slots = Slots(settings.concurrency, self._place_freed)
+        isolation = Isolation(clock, probation=settings.lease, patience=2 * settings.lease)
+        self._isolation = isolation
+        self.runner = Runner(
+            Services(
+                writer=self.writer,
+                clock=clock,
+                time=self.time,
+                workers=self._workers,
+                hooks=self.hooks,
+                rows=self.rows,
+                shutdown=self.shutdown_signal,
+                random=random,
+                max_output=settings.max_output,
+                lease_valid=lambda: self.heart.valid,
+                ready=self._ready,
+            ),
+            tasks=tasks,
+            slots=self.slots,
+            isolation=isolation,
+            limits=Limits(crashes=settings.crash_limit),
+            callbacks=Callbacks(
+                ended=self._ended,
+                ready=self._ready,
+                due=self._due,
+                let_go=self._let_go,
+                owner=self._holder,
+            ),
+        )
+        self.heart = Heart(
+            storage,
+            clock=clock,
+            time=self.time,
+            ttl=settings.lease,
+            on_orders=self.runner.interrupt,
+            on_lost=self._lease_lost,
+            on_reaped=self._reaped,
+            pulse=self._pulse,
+        )
+        self.claimer = Claimer(
+            self.writer,
+            clock=clock,
+            time=self.time,
+            slots=self.slots,
+            tasks=tasks.names,
+            queues=settings.queues,
+            owner=self._claiming_owner,
+            start=self.runner.start,
+            held=self._known,
+            poll=self._poll,
+        )
+        self.waiters = Waiters(
+            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
+        )
+        self._inserting: set[str] = set()
+        self._hinted = False
+        self._accepting = False
+        self._rebirth: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    # Starting and stopping
+
+    async def start(self) -> None:
+        """Set the storage up, register, and begin to work.
+
+        Raises:
+            StorageError: The storage cannot be used; nothing was started.
+        """
+        check_protocol(self.storage.capabilities, type(self.storage).__name__)
+        await self.storage.setup(migrate=self.settings.migrate)
+        sent = self.clock.monotonic()
+        storage_us = await self.writer.patiently(self.storage.clock)
+        self.time.sampled(storage_us, sent, self.clock.monotonic())
+        if not self.settings.client_only:
+            await self.writer.patiently(self._register)
+            self.claimer.start()
+            if self.settings.retention is not None:
+                self._spawn(self._purge_for_ever(self.settings.retention), "durable purge")
+        self._accepting = True
+        if (listener := listener_of(self.storage)) is not None:
+            hints = listener.listen(queues=self.settings.queues)
+            self._spawn(self._listen(hints), "durable hints")
+
+    async def stop(self, timeout: float) -> None:
+        """Shut down: claim nothing more, let running work end, hand back what does not.
+
+        Args:
+            timeout: Seconds that running work is given before it is interrupted.
+        """
+        self._accepting = False
+        self.shutdown_signal.set()
+        if self._rebirth is not None:
+            self._rebirth.cancel()
+            await asyncio.wait((self._rebirth,))
+        await self.claimer.stop()
+        drained = asyncio.create_task(self.runner.drained())
+        timer = self.clock.call_at(
+            self.clock.monotonic() + timeout, lambda: self.runner.interrupt_all(Reason.SHUTDOWN)
+        )
+        await drained
+        timer.cancel()
+        await self.writer.flushed()
+        await self.waiters.close()
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
+        self._background.clear()
+        await self.heart.stop(sign_off=not self.settings.client_only)
+        self._workers.close()
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        self._background.append(asyncio.create_task(work, name=name))
+
+    async def _register(self) -> None:
+        about = {
+            "name": self.settings.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "queues": list(self.settings.queues),
+            "tasks": sorted(self.tasks.names()),
+        }
+        await self.heart.start(new_owner(self.settings.name), json.dumps(about).encode())
+
+    # Writing
+
+    def insert(self, item: NewExecution) -> "asyncio.Future[Inserted]":
+        """Insert a root; if it asks to be held and is, it is started."""
+        if item.owner is not None:
+            self._inserting.add(item.id)
+        return self.writer.insert(item, partial(self._inserted, item))
+
+    def may_hold(self, item: NewExecution) -> str | None:
+        """Return who may hold a new row at once: only if it would overtake nobody."""
+        if (
+            item.due is None
+            or item.phase is not Phase.READY
+            or not self._accepting
+            or not self.claimer.caught_up
+            or self.slots.free <= len(self._inserting)
+            or item.queue not in self.settings.queues
+            or item.task not in self.tasks.names()
+            or item.due > self.time.now()
+        ):
+            return None
+        return self._claiming_owner()
+
+    def _inserted(self, item: NewExecution, answer: Inserted | Exception) -> None:
+        self._inserting.discard(item.id)
+        if isinstance(answer, Exception):
+            if item.owner is not None:
+                self.claimer.unsure()
+            return
+        record = answer.record
+        if answer.outcome is not InsertOutcome.CREATED:
+            return
+        if record.owner is not None:
+            self.runner.start(record)
+        elif record.due is not None:
+            self.claimer.expect(record.due)
+        if self.hooks:
+            self.hooks.enqueued(item)
+
+    async def cancel(self, ids: Sequence[str], request: str) -> Sequence[Cancelled]:
+        """Cancel executions; what is held here is interrupted at once."""
+        answers = await self.writer.cancel(ids, request)
+        marked: list[Head] = []
+        for id_, answer in zip(ids, answers, strict=True):
+            if answer.outcome is CancelOutcome.ENDED:
+                self.waiters.resolve(id_, Ended(Status.CANCELLED))
+                self.claimer.wake()
+            elif answer.outcome is CancelOutcome.MARKED and answer.head is not None:
+                marked.append(answer.head)
+        self.runner.interrupt(marked)
+        if any(head.owner is None for head in marked):
+            self.claimer.wake()
+        return answers
+
+    async def wake(self, item: Wake) -> Woken:
+        """Wake a sleeper; those who wait for it here are told at once."""
+        answer = await self.writer.wake(item)
+        if answer.outcome is WakeOutcome.WOKEN:
+            self.waiters.look_soon()
+        if answer.woken:
+            self.claimer.wake()
+        return answer
+
+    def _known(self) -> Collection[str]:
+        return self._inserting | self.runner.held.keys()
+
+    # What happens
+
+    def _pulse(self) -> Callable[[], PulseConnection] | None:
+        """Return what opens a connection for a thread's heartbeats: only real time allows one."""
+        pulse = pulse_of(self.storage) if isinstance(self.clock, SystemClock) else None
+        return None if pulse is None else pulse.pulse
+
+    def _holder(self) -> str | None:
+        return self.heart.owner or None
+
+    def _claiming_owner(self) -> str | None:
+        """Return the incarnation to claim for, or None while it must not (ENGINE-8)."""
+        if not self.claimer.running or not self.heart.valid or not self._isolation.open:
+            return None
+        return self.heart.owner
+
+    def _ready(self) -> None:
+        self.claimer.wake()
+
+    def _due(self, due: int) -> None:
+        self.claimer.expect(due)
+
+    def _let_go(self, execution_id: str) -> None:
+        self.claimer.let_go(execution_id)
+
+    def _place_freed(self) -> None:
+        self.claimer.freed()
+
+    def _poll(self) -> float:
+        if self.settings.poll_interval is not None:
+            return self.settings.poll_interval
+        return 10.0 if self._hinted else 2.0
+
+    def _ended(self, execution_id: str, transition: Finish) -> None:
+        output, error = transition.output, transition.error
+        self.waiters.resolve(
+            execution_id,
+            Ended(
+                Status(transition.phase.value),
+                output if isinstance(output, bytes) else None,
+                error if isinstance(error, bytes) else None,
+            ),
+        )
+
+    def _reaped(self, reaped: Reaped) -> None:
+        if reaped.rows:
+            _LOG.warning("freed %d executions of executors that died", reaped.rows)
+            self.claimer.wake()
+        self.hooks.reaped(reaped.leases, reaped.rows)
+
+    def _lease_lost(self) -> None:
+        """Somebody declared this executor dead: stop its work, come back as another (F14)."""
+        owner = self.heart.owner
+        _LOG.error("%s was declared dead: its work is stopped and belongs to others now", owner)
+        self.runner.disown()
+        self.hooks.lease_lost(owner)
+        if self._rebirth is None and self._accepting:
+            self._rebirth = asyncio.create_task(self._live_again(), name="durable rebirth")
+
+    async def _live_again(self) -> None:
+        await self.heart.stop(sign_off=False)
+        while True:
+            try:
+                await self._register()
+            except StorageError as error:
+                _LOG.warning("could not register again: %s; tried again", error)
+                await sleep(self.clock, min(1.0, self.settings.lease / 3))
+            else:
+                break
+        self._rebirth = None
+        self.claimer.wake()
+
+    async def _listen(self, hints: AsyncIterator[Hint]) -> None:
+        try:
+            async for hint in hints:
+                self._hinted = self.waiters.hinted = True
+                if isinstance(hint, Ready):
+                    self.claimer.wake()
+                elif isinstance(hint, Finished):
+                    self.waiters.look_soon()
+                else:
+                    self.claimer.wake()
+                    self.waiters.look_soon()
+        except StorageError as error:
+            _LOG.warning("hints have stopped: %s; polling instead", error)
+        finally:
+            self._hinted = self.waiters.hinted = False
+
+    async def _purge_for_ever(self, retention: float) -> None:
+        while True:
+            try:
+                await self.purge(int(retention * 1e6))
+            except StorageError as error:
+                _LOG.warning("purging failed: %s; tried again later", error)
+            await sleep(self.clock, max(1.0, min(3600.0, retention / 10)))
+
+    async def purge(self, older_than_us: int) -> int:
+        """Delete executions that finished longer ago than this, in bounded batches."""
+        total = 0
+        while True:
+            gone = await self.writer.patiently(partial(self._purge_some, older_than_us))
+            total += gone
+            if gone < _PURGE_LIMIT:
+                return total
+
+    async def _purge_some(self, older_than_us: int) -> int:
+        now = self.time.now()
+        before = max(0, now - older_than_us)
+        return await self.storage.purge(finished_before=before, now=now, limit=_PURGE_LIMIT)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running, being written or about to be claimed."""
+        return (
+            not self.runner.held
+            and not self._inserting
+            and self.writer.idle
+            and self.claimer.idle
+            and self._rebirth is None
+        )

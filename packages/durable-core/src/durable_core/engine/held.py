@@ -1,0 +1,80 @@
+"""An execution that this executor holds, and how it is interrupted."""
+
+import asyncio
+from concurrent.futures import Future
+from enum import IntEnum
+
+from ..storage import Record, Token
+from ..tasks.signal import Signal
+
+
+class Reason(IntEnum):
+    """Why running code is interrupted; a larger one overrides a smaller one."""
+
+    TIMEOUT = 1
+    SHUTDOWN = 2
+    CANCEL = 3
+    LEASE_LOST = 4
+
+
+class LostError(Exception):
+    """The row belongs to somebody else: the write was given up."""
+
+
+class Held:
+    """One row under one token, from its claim to the answer that lets it go.
+
+    Attributes:
+        record: The row as it was claimed; kept up to date by the engine's own writes.
+        token: The fencing token of every write.
+        cancelled: Tells running code to stop.
+        reason: Why it is interrupted, if it is.
+        leftover: A thread's or process's work that could not be interrupted.
+    """
+
+    __slots__ = ("_task", "_user", "cancelled", "leftover", "reason", "record", "token")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.token: Token = record.token
+        self.cancelled = Signal()
+        self.reason: Reason | None = None
+        self.leftover: Future[object] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._user = False
+
+    def runs_in(self, task: "asyncio.Task[None]") -> None:
+        """Set the task that carries it."""
+        self._task = task
+
+    @property
+    def task(self) -> "asyncio.Task[None] | None":
+        """The task that carries it."""
+        return self._task
+
+    def enter_user_code(self) -> None:
+        """From now on an interruption cancels the task."""
+        self._user = True
+
+    def leave_user_code(self) -> None:
+        """From now on an interruption is only noted: the engine's own writes go on.
+
+        Cancellations that the user's code swallowed are taken back.
+        """
+        self._user = False
+        task = self._task
+        if self.reason is not None and task is not None:
+            while task.cancelling():
+                task.uncancel()
+
+    def interrupt(self, reason: Reason) -> None:
+        """Stop the running code: a coroutine is cancelled, a thread is told."""
+        if self.reason is None or reason > self.reason:
+            self.reason = reason
+        self.cancelled.set()
+        if self._user and self._task is not None:
+            self._task.cancel()
+
+    def abandoned(self, error: Exception) -> Exception | None:
+        """Tell the writer to give a write up once the lease is lost."""
+        return LostError() if self.reason is Reason.LEASE_LOST else None

@@ -1,0 +1,317 @@
+"""One activation of an execution: what its kind may ask of the engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import PayloadTooLargeError
+from ..failure import ErrorInfo
+from ..options import Policy
+from ..storage import (
+    Applied,
+    ApplyOutcome,
+    Finish,
+    Keep,
+    NewExecution,
+    Phase,
+    Record,
+    Release,
+    Transition,
+)
+from ..tasks.context import Context
+from ..tasks.signal import Signal
+from ..tasks.task import Call, FunctionTask
+from .attempt import Failed, Interrupted, Result, attempt
+from .calls import NewRows
+from .clock import Clock, StorageTime
+from .held import Held, Reason
+from .hooks import HookRelay
+from .ids import child_id
+from .workers import Workers
+from .writer import Writer
+
+
+class LetGoError(Exception):
+    """The activation is over: `transition` ends it, None: the row belongs to somebody else."""
+
+    def __init__(self, transition: Transition | None) -> None:
+        super().__init__()
+        self.transition = transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What every activation uses of its executor.
+
+    Attributes:
+        max_output: Bytes that an output may have.
+        lease_valid: Whether the lease has not run out (ENGINE-8).
+        ready: Called when something became claimable at once.
+    """
+
+    writer: Writer
+    clock: Clock
+    time: StorageTime
+    workers: Workers
+    hooks: HookRelay
+    rows: NewRows
+    shutdown: Signal
+    random: Callable[[], float]
+    max_output: int
+    lease_valid: Callable[[], bool]
+    ready: Callable[[], None]
+
+
+class Run:
+    """One activation: the row that is held, its policy, and the writes that it may need.
+
+    Args:
+        services: What the executor offers.
+        held: The row.
+    """
+
+    __slots__ = ("_context", "held", "iteration", "services", "step")
+
+    def __init__(self, services: Services, held: Held) -> None:
+        self.services = services
+        self.held = held
+        self.iteration = 0
+        self.step = 0
+        self._context: Context | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """What the row was enqueued with.
+
+        Raises:
+            OptionError: A newer release wrote it.
+        """
+        return Policy.decode(self.held.record.options)
+
+    @property
+    def record(self) -> Record:
+        """The row as it was claimed, with the engine's own writes since."""
+        return self.held.record
+
+    @property
+    def deadline(self) -> int | None:
+        """When the execution's life must be over, µs."""
+        return deadline_of(self.record, self.policy)
+
+    def context(self) -> Context:
+        """Return the context of this attempt, made when it is first asked for."""
+        if self._context is None:
+            record = self.record
+            self._context = Context(
+                execution_id=record.id,
+                task=record.task,
+                queue=record.queue,
+                attempt=record.attempt + record.crashes + 1,
+                previous_error=None if record.error is None else ErrorInfo.decode(record.error),
+                root_id=record.root_id,
+                parent_id=record.parent_id,
+                child_index=record.child_index,
+                iteration=self.iteration,
+                step=self.step,
+                tags=record.tags,
+                meta=record.meta,
+                cancelled=self.held.cancelled,
+                shutdown=self.services.shutdown,
+            )
+        return self._context
+
+    async def call(
+        self,
+        task: FunctionTask[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        policy: Policy | None = None,
+    ) -> Result:
+        """Call a task's function once, within its timeout and the execution's deadline.
+
+        Args:
+            task: Whose function.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            policy: Whose timeout counts; the row's own by default.
+        """
+        if not self.services.lease_valid():
+            return Interrupted(Reason.SHUTDOWN)
+        self._context = None
+        timeout_us = (policy or self.policy).timeout_us
+        deadline = self.deadline
+        if deadline is not None:
+            left = max(0, deadline - self.services.time.now())
+            timeout_us = left if timeout_us is None else min(left, timeout_us)
+        return await attempt(
+            self.held,
+            task,
+            args,
+            kwargs,
+            timeout=None if timeout_us is None else timeout_us / 1e6,
+            context=self.context,
+            clock=self.services.clock,
+            workers=self.services.workers,
+        )
+
+    async def keep(self, item: Keep) -> Applied:
+        """Write progress and stay the holder.
+
+        Raises:
+            LetGoError: The row is somebody else's, or its cancellation was requested.
+        """
+        answer = await self.services.writer.apply(item, self.held.abandoned)
+        if answer.outcome is ApplyOutcome.APPLIED or answer.outcome is ApplyOutcome.ALREADY:
+            if item.children:
+                self.services.ready()
+            return answer
+        if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
+            raise LetGoError(self.finish(Phase.CANCELLED))
+        if answer.outcome is ApplyOutcome.CHILD_CONFLICT:
+            raise LetGoError(self.failed(Phase.FAILED, child_conflict(item, answer)))
+        raise LetGoError(None)
+
+    def remember(self, **values: Any) -> None:
+        """Bring the record up to date with what was written."""
+        self.held.record = replace(self.held.record, **values)
+
+    def finish(
+        self, phase: Phase, *, output: bytes | None = None, error: bytes | None = None
+    ) -> Finish:
+        """Return the transition that ends the execution."""
+        record = self.record
+        return Finish(
+            id=record.id,
+            token=self.held.token,
+            parent_id=record.parent_id,
+            phase=phase,
+            output=output,
+            error=error,
+        )
+
+    def completed(self, output: bytes, what: str = "output") -> Finish:
+        """Return the transition that ends the execution with this output.
+
+        An output over the limit fails the execution, saying so: nothing is cut or lost silently.
+        """
+        limit = self.services.max_output
+        if len(output) <= limit:
+            return self.finish(Phase.COMPLETED, output=output)
+        error = PayloadTooLargeError(
+            self.record.task, what, len(output), limit, "the executor's max_output"
+        )
+        return self.failed(Phase.FAILED, ErrorInfo.from_exception(error, retryable=False))
+
+    def failed(self, phase: Phase, error: ErrorInfo) -> Finish:
+        """Return the transition that ends the execution with this error."""
+        return self.finish(phase, error=error.encode())
+
+    def release(
+        self, phase: Phase, due: int | None, *, children: Sequence[NewExecution] = (), **values: Any
+    ) -> Release:
+        """Return the transition that lets the row go in an unfinished phase."""
+        record = self.record
+        return Release(
+            id=record.id,
+            token=self.held.token,
+            parent_id=record.parent_id,
+            phase=phase,
+            due=due,
+            children=children,
+            **values,
+        )
+
+    def progress(self, *, children: Sequence[NewExecution] = (), **values: Any) -> Keep:
+        """Return the transition that records progress and keeps the row."""
+        record = self.record
+        return Keep(
+            id=record.id,
+            token=self.held.token,
+            parent_id=record.parent_id,
+            children=children,
+            **values,
+        )
+
+    def hand_back(self, reason: str, delay_us: int = 0, **values: Any) -> Release:
+        """Return the transition that lets another executor go on from the same place."""
+        self.services.hooks.handed_back(self.record, reason)
+        due = self.services.time.now() + delay_us if delay_us else 0
+        return self.release(self.record.phase, due, join_at=-1, **values)
+
+    def after(
+        self,
+        result: Failed | Interrupted,
+        policy: Policy | None = None,
+        final: Phase | None = None,
+        **values: Any,
+    ) -> Transition | None:
+        """Return what follows an attempt that did not succeed: a retry, an end, a hand-back.
+
+        Args:
+            result: What happened.
+            policy: Whose retries count; the row's own by default.
+            final: The phase of a failure for good; by default the failure's own.
+            **values: Written with a retry.
+        """
+        if isinstance(result, Interrupted):
+            return self.interrupted(result.reason, **values)
+        policy = policy or self.policy
+        record = self.record
+        phase = final or result.phase
+        if not result.error.retryable or record.attempt >= policy.retries:
+            return self.failed(phase, result.error)
+        now = self.services.time.now()
+        due = now + policy.next_delay_us(record.attempt, self.services.random)
+        deadline = self.deadline
+        if deadline is not None and due >= deadline:
+            return self.failed(phase, result.error)
+        self.services.hooks.retried(record, result.error, due)
+        return self.release(
+            record.phase,
+            due,
+            attempt=record.attempt + 1,
+            error=result.error.encode(),
+            join_at=-1,
+            **values,
+        )
+
+    def interrupted(self, reason: Reason, **values: Any) -> Transition | None:
+        """Return what follows an interruption."""
+        if reason is Reason.CANCEL:
+            return self.finish(Phase.CANCELLED)
+        if reason is Reason.SHUTDOWN:
+            return self.hand_back("shutdown", **values)
+        return None
+
+    def child(self, call: Call[Any], index: int) -> NewExecution:
+        """Return the row of a child; always with the same id for the same place (ENGINE-6)."""
+        record = self.record
+        return self.services.rows.new(
+            call,
+            now=self.services.time.now(),
+            id=child_id(record.id, record.created_at, index),
+            parent=record,
+            index=index,
+        )
+
+
+def deadline_of(record: Record, policy: Policy) -> int | None:
+    """Return when an execution's life must be over, µs; None never."""
+    return None if policy.deadline_us is None else record.created_at + policy.deadline_us
+
+
+def noted(error: ErrorInfo, note: str) -> ErrorInfo:
+    """Return the error with one more note: where it happened."""
+    return replace(error, notes=(*error.notes, note))
+
+
+def child_conflict(item: Keep | Release, answer: Applied) -> ErrorInfo:
+    """Return the error of a parent whose child belongs to another execution."""
+    place = answer.conflict or 0
+    child = item.children[place] if place < len(item.children) else None
+    what = "" if child is None else f" ({child.task}, wake key {child.wake_key!r}, id {child.id})"
+    error = RuntimeError(
+        f"child {place}{what} cannot be created: its id or wake key belongs to another "
+        "unfinished execution"
+    )
+    return ErrorInfo.from_exception(error, retryable=False)

@@ -1,0 +1,291 @@
+"""Carrying held rows: one asyncio task each, from the claim to the answer that lets it go."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from ..errors import DurableError, OptionError
+from ..failure import ErrorInfo
+from ..storage import (
+    Applied,
+    ApplyOutcome,
+    Finish,
+    Head,
+    Phase,
+    Record,
+    Release,
+    StorageError,
+    Transition,
+)
+from ..tasks.kinds import LoopTask, ParentTask, SequenceTask
+from ..tasks.registry import Tasks
+from ..tasks.task import FunctionTask
+from .decide import Decision, Limits, decide, is_suspect, poison_phase
+from .duty import tell_descendants
+from .held import Held, LostError, Reason
+from .kinds.builtin import NAMES, run_builtin
+from .kinds.loop import run_loop
+from .kinds.parent import run_parent
+from .kinds.plain import run_plain
+from .kinds.sequence import run_sequence
+from .run import LetGoError, Run, Services, child_conflict, deadline_of
+from .slots import Isolation, NotAloneError, Slots
+
+_LOG = logging.getLogger("durable.run")
+_UNFIT_DELAY_US = 5_000_000
+_LEFTOVER_DELAY_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callbacks:
+    """What the runner tells the rest of the executor.
+
+    Attributes:
+        ended: An execution's result is stored: (id, transition).
+        ready: Something became claimable at once.
+        due: Something becomes claimable at this time, µs.
+        let_go: A row is no longer held here.
+        owner: The present incarnation.
+    """
+
+    ended: Callable[[str, Finish], None]
+    ready: Callable[[], None]
+    due: Callable[[int], None]
+    let_go: Callable[[str], None]
+    owner: Callable[[], str | None]
+
+
+class Runner:
+    """Everything that this executor holds.
+
+    Args:
+        services: What activations use.
+        tasks: The known tasks.
+        slots: How much may run.
+        isolation: Keeps suspects apart.
+        limits: Policy about crashes.
+        callbacks: Who is told.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        tasks: Tasks,
+        slots: Slots,
+        isolation: Isolation,
+        limits: Limits,
+        callbacks: Callbacks,
+    ) -> None:
+        self._services = services
+        self._tasks = tasks
+        self._slots = slots
+        self._isolation = isolation
+        self._limits = limits
+        self._callbacks = callbacks
+        self.held: dict[str, Held] = {}
+        self._leftovers: set[str] = set()
+
+    def start(self, record: Record) -> None:
+        """Carry a row that this incarnation holds; others and known ones are passed over."""
+        if record.owner != self._callbacks.owner() or record.id in self.held:
+            return
+        held = Held(record)
+        self.held[record.id] = held
+        self._slots.take()
+        held.runs_in(asyncio.create_task(self._carry(held), name=record.id))
+
+    def interrupt(self, heads: Iterable[Head], reason: Reason = Reason.CANCEL) -> None:
+        """Interrupt those of these rows that run here under the same token."""
+        for head in heads:
+            held = self.held.get(head.id)
+            if held is not None and head.owner == held.token.owner and head.gen == held.token.gen:
+                held.interrupt(reason)
+
+    def interrupt_all(self, reason: Reason) -> None:
+        """Interrupt everything that runs here."""
+        for held in tuple(self.held.values()):
+            held.interrupt(reason)
+
+    def disown(self) -> None:
+        """The lease is lost: stop everything, and let nothing of it be written."""
+        for held in tuple(self.held.values()):
+            held.interrupt(Reason.LEASE_LOST)
+            self._services.hooks.lost(held.record)
+            self._leftovers.add(held.record.id)
+            self._forget(held)
+
+    async def drained(self) -> None:
+        """Wait until nothing is held."""
+        while tasks := [held.task for held in self.held.values() if held.task is not None]:
+            await asyncio.wait(tasks)
+
+    async def _carry(self, held: Held) -> None:
+        try:
+            transition = await self._activate(held)
+            if transition is not None:
+                await self._write(held, transition)
+        except LostError:
+            pass
+        except Exception:
+            _LOG.exception("execution %s could not be let go", held.record.id)
+        finally:
+            self._forget(held)
+            self._free_place(held)
+
+    def _forget(self, held: Held) -> None:
+        if self.held.get(held.record.id) is held:
+            del self.held[held.record.id]
+            self._callbacks.let_go(held.record.id)
+
+    def _free_place(self, held: Held) -> None:
+        """Free the place, or let a thread that could not be stopped keep it until it ends."""
+        leftover = held.leftover
+        id_ = held.record.id
+        if leftover is None or leftover.done():
+            self._leftovers.discard(id_)
+            self._slots.give_back()
+            return
+        self._leftovers.add(id_)
+        loop = asyncio.get_running_loop()
+
+        def ended(_: "Future[object]") -> None:
+            try:
+                loop.call_soon_threadsafe(self._leftover_ended, id_)
+            except RuntimeError:
+                _LOG.debug("work of %s ended after its event loop", id_)
+
+        leftover.add_done_callback(ended)
+        _LOG.warning("%s was interrupted, but its thread goes on and keeps its place", id_)
+
+    def _leftover_ended(self, execution_id: str) -> None:
+        self._leftovers.discard(execution_id)
+        self._slots.give_back()
+
+    async def _activate(self, held: Held) -> Transition | None:
+        run = Run(self._services, held)
+        try:
+            if is_suspect(held.record, self._limits):
+                async with self._isolation.alone():
+                    return await self._decide(run)
+            if self._isolation.open:
+                self._isolation.join()
+            else:
+                await self._isolation.enter()
+            try:
+                return await self._decide(run)
+            finally:
+                self._isolation.leave()
+        except LetGoError as end:
+            return end.transition
+        except NotAloneError:
+            return run.hand_back("suspect", _UNFIT_DELAY_US)
+        except StorageError:
+            raise
+        except Exception as error:
+            _LOG.exception("running %s failed inside the engine", held.record.id)
+            return run.failed(
+                poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
+            )
+
+    async def _decide(self, run: Run) -> Transition | None:
+        record = run.record
+        services = self._services
+        try:
+            deadline = deadline_of(record, run.policy)
+        except OptionError as unreadable:
+            return run.hand_back(str(unreadable), _UNFIT_DELAY_US)
+        decision = decide(record, services.time.now(), deadline, self._limits)
+        if decision is Decision.RUN:
+            if record.id in self._leftovers:
+                return run.hand_back("its last attempt has not ended here", _LEFTOVER_DELAY_US)
+            services.hooks.started(record)
+            return await self._run(run)
+        if decision is Decision.DUTY:
+            return await tell_descendants(run, self.interrupt)
+        if decision is Decision.CANCEL:
+            return run.finish(Phase.CANCELLED)
+        if decision is Decision.WAIT:
+            return run.release(record.phase, deadline, join_at=0)
+        if decision is Decision.TIME_OUT:
+            what = "nobody woke it" if record.wake_key is not None else "its deadline has passed"
+            error = TimeoutError(f"execution {record.id} ({record.task}) timed out: {what}")
+            return run.failed(Phase.TIMED_OUT, ErrorInfo.from_exception(error, retryable=False))
+        error = DurableError(
+            f"execution {record.id} ({record.task}) was being run by {record.crashes} executors "
+            "when they died, so it is not run again"
+        )
+        return run.failed(
+            poison_phase(record.phase), ErrorInfo.from_exception(error, retryable=False)
+        )
+
+    async def _run(self, run: Run) -> Transition | None:
+        name = run.record.task
+        task = self._tasks.find(name)
+        if isinstance(task, FunctionTask):
+            return await run_plain(run, task, self._tasks)
+        if isinstance(task, ParentTask):
+            return await run_parent(run, task, self._tasks)
+        if isinstance(task, SequenceTask):
+            return await run_sequence(run, task, self._tasks)
+        if isinstance(task, LoopTask):
+            return await run_loop(run, task, self._tasks)
+        if name in NAMES:
+            return await run_builtin(run)
+        return run.hand_back("its task is not known here", _UNFIT_DELAY_US)
+
+    async def _write(self, held: Held, transition: Transition) -> None:
+        """Send the one transition that lets the row go, unchanged until it is answered."""
+        try:
+            answer = await self._services.writer.apply(transition, held.abandoned)
+        except StorageError as refusal:
+            transition = self._instead(held, transition, refusal)
+            answer = await self._services.writer.apply(transition, held.abandoned)
+        if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
+            transition = Run(self._services, held).finish(Phase.CANCELLED)
+            answer = await self._services.writer.apply(transition, held.abandoned)
+        elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
+            error = child_conflict(transition, answer)
+            transition = Run(self._services, held).failed(Phase.FAILED, error)
+            answer = await self._services.writer.apply(transition, held.abandoned)
+        self._answered(held, transition, answer)
+
+    def _instead(self, held: Held, transition: Transition, error: StorageError) -> Transition:
+        """Return what is written when the storage refused the transition for good."""
+        record = held.record
+        _LOG.error("the storage refused the result of %s: %s", record.id, error)
+        phase = poison_phase(record.phase)
+        info = ErrorInfo.from_exception(error, retryable=False)
+        return Run(self._services, held).failed(phase, info)
+
+    def _answered(self, held: Held, transition: Transition, answer: Applied) -> None:
+        if answer.outcome not in (ApplyOutcome.APPLIED, ApplyOutcome.ALREADY):
+            self._services.hooks.lost(held.record)
+            _LOG.warning(
+                "the result of %s was dropped: it belongs to another executor", held.record.id
+            )
+            return
+        self._forget(held)
+        if answer.woken:
+            self._callbacks.ready()
+        if isinstance(transition, Finish):
+            self._callbacks.ended(held.record.id, transition)
+            if self._services.hooks:
+                error = transition.error
+                info = ErrorInfo.decode(error) if isinstance(error, bytes) else None
+                self._services.hooks.finished(held.record, transition.phase, info)
+        elif isinstance(transition, Release):
+            self._released(transition)
+
+    def _released(self, transition: Release) -> None:
+        dues = [child.due for child in transition.children if child.phase is Phase.READY]
+        for due in (transition.due, min((due for due in dues if due is not None), default=None)):
+            if due is not None:
+                self._callbacks.due(due)
+
+    @property
+    def owned(self) -> Sequence[str]:
+        """Ids of everything held here."""
+        return tuple(self.held)

@@ -1,0 +1,206 @@
+"""Those who wait for results: told by events here, found by hints or polite polling elsewhere."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..storage import FINISHED_STATUSES, Record, Status, StorageError
+from .clock import Clock, wait_until
+from .writer import Writer
+
+_LOG = logging.getLogger("durable.wait")
+_SWEEP = 500
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 2.0
+_QUIET_PAUSE = 10.0
+_REST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution ended; `status` None: there is no such execution (any more)."""
+
+    status: Status | None
+    output: bytes | None = None
+    error: bytes | None = None
+
+
+class Waiter(Protocol):
+    """Somebody who waits for one or more executions."""
+
+    def ended(self, execution_id: str, how: Ended) -> None:
+        """Take the news; called once per execution."""
+        ...
+
+
+class Waiters:
+    """Who waits for which execution.
+
+    A waiter costs one entry and no task, so a hundred thousand may wait. What runs in this
+    process is told by `resolve`; the others are looked up in sweeps: at once after a hint, else
+    with a growing pause, and never for more than a twentieth of the time.
+
+    Args:
+        writer: For reading.
+        clock: For the pauses.
+        runs_here: Tells whether an execution is held by this process, which needs no look-up.
+    """
+
+    def __init__(self, writer: Writer, *, clock: Clock, runs_here: Callable[[str], bool]) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._runs_here = runs_here
+        self._waiting: dict[str, Waiter | list[Waiter]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._look = asyncio.Event()
+        self._pause = _FIRST_PAUSE
+        self.hinted = False
+
+    def __len__(self) -> int:
+        """Return how many executions are waited for."""
+        return len(self._waiting)
+
+    def add(self, execution_id: str, waiter: Waiter) -> None:
+        """Register a waiter for an execution."""
+        there = self._waiting.get(execution_id)
+        if there is None:
+            self._waiting[execution_id] = waiter
+        elif isinstance(there, list):
+            there.append(waiter)
+        else:
+            self._waiting[execution_id] = [there, waiter]
+        if self._task is None:
+            self._task = asyncio.create_task(self._sweep_for_ever(), name="durable waiters")
+        elif self.hinted or self._pause > _FIRST_PAUSE:
+            self._look.set()
+        self._pause = _FIRST_PAUSE
+
+    def remove(self, execution_id: str, waiter: Waiter) -> None:
+        """Forget a waiter that gave up."""
+        there = self._waiting.get(execution_id)
+        if there is waiter:
+            del self._waiting[execution_id]
+        elif isinstance(there, list) and waiter in there:
+            there.remove(waiter)
+            if not there:
+                del self._waiting[execution_id]
+
+    def resolve(self, execution_id: str, how: Ended) -> None:
+        """Tell those who wait for this execution."""
+        there = self._waiting.pop(execution_id, None)
+        if there is None:
+            return
+        for waiter in there if isinstance(there, list) else (there,):
+            waiter.ended(execution_id, how)
+
+    def look_soon(self) -> None:
+        """Look all of them up: a hint said that something finished."""
+        self._pause = _FIRST_PAUSE
+        self._look.set()
+
+    async def close(self) -> None:
+        """Stop looking; waiters stay unanswered."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            self._task = None
+
+    async def _sweep_for_ever(self) -> None:
+        rest_until = self._clock.monotonic()
+        while self._waiting:
+            self._look.clear()
+            began = self._clock.monotonic()
+            await self._sweep([id_ for id_ in self._waiting if not self._runs_here(id_)])
+            ended = self._clock.monotonic()
+            rest_until = ended + (ended - began) * _REST
+            longest = _QUIET_PAUSE if self.hinted else _LONGEST_PAUSE
+            pause = longest if self.hinted else self._pause
+            self._pause = min(longest, self._pause * 1.5)
+            await wait_until(self._clock, self._look, max(ended + pause, rest_until))
+            if self._clock.monotonic() < rest_until:
+                await wait_until(self._clock, asyncio.Event(), rest_until)
+        self._task = None
+
+    async def _sweep(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _SWEEP):
+            piece = ids[start : start + _SWEEP]
+            try:
+                heads = await self._writer.storage.get(ids=piece, payload=False)
+                done = [
+                    id_
+                    for id_, head in zip(piece, heads, strict=True)
+                    if head is None or head.status in FINISHED_STATUSES
+                ]
+                records = await self._writer.storage.get(ids=done) if done else ()
+            except StorageError as error:
+                _LOG.warning("looking for results failed: %s; tried again later", error)
+                return
+            for id_, record in zip(done, records, strict=True):
+                self.resolve(id_, ended_of(record if isinstance(record, Record) else None))
+
+
+def ended_of(record: Record | None) -> Ended:
+    """Return how a finished execution ended, or that there is none."""
+    if record is None:
+        return Ended(None)
+    return Ended(record.status, record.output, record.error)
+
+
+class One(asyncio.Future[Ended | None]):
+    """A waiter for one execution that can be awaited itself; None: the patience ended."""
+
+    def give_up(self) -> None:
+        """End the waiting without news."""
+        if not self.done():
+            self.set_result(None)
+
+    def ended(self, execution_id: str, how: Ended) -> None:
+        """See `Waiter`."""
+        if not self.done():
+            self.set_result(how)
+
+
+class Many:
+    """A waiter for many executions, with one future for all.
+
+    Args:
+        ids: The executions.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ends: dict[str, Ended | None] = dict.fromkeys(ids)
+        self.left = len(self.ends)
+        self._all = asyncio.Event()
+
+    def ended(self, execution_id: str, how: Ended) -> None:
+        """See `Waiter`."""
+        if self.ends[execution_id] is None:
+            self.ends[execution_id] = how
+            self.left -= 1
+            if self.left == 0:
+                self._all.set()
+
+    async def wait(self, waiters: Waiters, clock: Clock, patience: float | None) -> bool:
+        """Wait until all have ended.
+
+        Args:
+            waiters: Where to register.
+            clock: Whose time counts.
+            patience: Seconds; None waits for ever.
+
+        Returns:
+            Whether all have ended.
+        """
+        if not self.ends:
+            return True
+        for id_ in self.ends:
+            waiters.add(id_, self)
+        try:
+            until = None if patience is None else clock.monotonic() + patience
+            return await wait_until(clock, self._all, until)
+        finally:
+            for id_, how in self.ends.items():
+                if how is None:
+                    waiters.remove(id_, self)

@@ -1,0 +1,115 @@
+"""Enqueueing, waking and cancelling inside the caller's own transaction."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from ..durations import Duration, to_us
+from ..engine.engine import Engine
+from ..engine.ids import new_id
+from ..engine.kinds.builtin import CANCEL, WAKE, cancel_input, wake_input
+from ..errors import IdConflictError
+from ..storage import BoundStorage, Inserted, InsertOutcome, NewExecution, Wake
+from ..tasks.kinds import SleepingTask
+from ..tasks.task import Call, Task
+from .handle import Handle
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class BoundExecutor:
+    """What an executor can do inside a transaction; it takes effect when the caller commits.
+
+    Waking and cancelling are stored as executions of their own, which any executor runs right
+    after the commit: so no row of others is locked by the caller's transaction.
+    """
+
+    def __init__(
+        self, engine: Engine, storage: BoundStorage, known: Callable[[Task[..., Any]], None]
+    ) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._known = known
+
+    async def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Store an execution; see `DurableExecutor.enqueue`.
+
+        A conflict leaves the transaction usable.
+
+        Raises:
+            InputError: The arguments do not fit.
+            IdConflictError: The id or key exists for another task or input.
+        """
+        (handle,) = await self.enqueue_many([task.call(*args, **kwargs)])
+        return handle
+
+    async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
+        """Store many executions; see `DurableExecutor.enqueue_many`.
+
+        Raises:
+            IdConflictError: An id or key exists for another task or input.
+        """
+        calls = list(calls)
+        for call in calls:
+            self._known(call.task)
+        now = self._engine.time.now()
+        items = [self._engine.rows.new(call, now=now) for call in calls]
+        answers = await self._storage.insert(items=items, now=now)
+        return [
+            handle_of(self._engine, call, item, answer)
+            for call, item, answer in zip(calls, items, answers, strict=True)
+        ]
+
+    async def wake(
+        self, task: SleepingTask[R], key: str, value: R, *, keep: Duration | None = None
+    ) -> None:
+        """Complete the sleeper of this key after the commit.
+
+        Args:
+            task: Whose sleeper.
+            key: Its wake key.
+            value: Becomes its result.
+            keep: How long to keep the value if nobody sleeps there yet; None does not keep it.
+
+        Raises:
+            OutputError: The value does not fit the task's output type.
+        """
+        self._known(task)
+        item = Wake(
+            task=task.name,
+            wake_key=key,
+            payload=task.output_codec.encode(value),
+            request="later",
+        )
+        keep_for = None if keep is None else to_us(keep, "keep")
+        await self._builtin(WAKE, wake_input(item, keep_for))
+
+    async def cancel(self, id: str) -> None:  # noqa: A002
+        """Cancel an execution after the commit."""
+        await self._builtin(CANCEL, cancel_input(id))
+
+    async def _builtin(self, task: str, input_: bytes) -> None:
+        now = self._engine.time.now()
+        item = NewExecution(id=new_id(now), task=task, input=input_)
+        await self._storage.insert(items=[item], now=now)
+
+
+def handle_of(engine: Engine, call: Call[R], item: NewExecution, answer: Inserted) -> Handle[R]:
+    """Return a handle on what an insert made or found.
+
+    Raises:
+        IdConflictError: It found an execution of another task or with another input.
+    """
+    record = answer.record
+    if answer.outcome is InsertOutcome.CREATED:
+        return Handle(engine, call.task, record.id, created=True)
+    same_input = call.task.input_codec.same(record.input, item.input)
+    if record.task != item.task or record.wake_key != item.wake_key or not same_input:
+        what = "task" if record.task != item.task else "input"
+        by_id = answer.outcome is InsertOutcome.EXISTING_ID
+        which = f"id {item.id!r}" if by_id else f"key {item.key or item.wake_key!r}"
+        raise IdConflictError(
+            f"the {which} belongs to execution {record.id!r} of task {record.task!r} with another "
+            f"{what}: nothing was stored"
+        )
+    return Handle(engine, call.task, record.id, created=False)

@@ -1,0 +1,145 @@
+"""An execution as people see it: a snapshot with times as datetimes and errors as texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import (
+    ExecutionCancelledError,
+    ExecutionError,
+    ExecutionFailedError,
+    ExecutionTimedOutError,
+    FinalizeFailedError,
+)
+from ..failure import ErrorInfo
+from ..storage import Head, Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What is known of an execution at one moment.
+
+    Attributes:
+        id: Its id.
+        task: Name of its task.
+        status: What it is doing, or how it ended.
+        queue: Where it is served.
+        priority: Larger first.
+        key: Its idempotency key.
+        wake_key: The key by which a sleeper is woken.
+        parent_id: Its parent.
+        root_id: Its outermost ancestor; its own id if it has no parent.
+        child_index: Place among its siblings; -1 is the finalizer.
+        tags: Words to find it by.
+        failed_attempts: How many attempts have failed since its last progress.
+        crashes: How many executors died holding it since its last progress.
+        pending_children: How many children have not ended.
+        owner: The executor that holds it.
+        cancel_requested: Whether its cancellation was requested.
+        error: The last or final error.
+        due_at: When it may run (again), or times out; None: not by time.
+        created_at: When it was enqueued.
+        started_at: When it was last claimed to be run.
+        finished_at: When it ended.
+    """
+
+    id: str
+    task: str
+    status: Status
+    queue: str
+    priority: int
+    key: str | None
+    wake_key: str | None
+    parent_id: str | None
+    root_id: str
+    child_index: int
+    tags: frozenset[str]
+    failed_attempts: int
+    crashes: int
+    pending_children: int
+    owner: str | None
+    cancel_requested: bool
+    error: ErrorInfo | None
+    due_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended for good."""
+        return self.status.finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executions:
+    """One page of a list of executions.
+
+    Attributes:
+        items: In order of creation, or of `child_index` for the children of one parent.
+        cursor: Give it back to continue; None at the end.
+    """
+
+    items: Sequence[Execution]
+    cursor: str | None
+
+
+def execution_of(head: Head) -> Execution:
+    """Return the snapshot of a stored row."""
+    return Execution(
+        id=head.id,
+        task=head.task,
+        status=head.status,
+        queue=head.queue,
+        priority=head.priority,
+        key=head.key,
+        wake_key=head.wake_key,
+        parent_id=head.parent_id,
+        root_id=head.root_id,
+        child_index=head.child_index,
+        tags=head.tags,
+        failed_attempts=head.attempt,
+        crashes=head.crashes,
+        pending_children=head.pending,
+        owner=head.owner,
+        cancel_requested=head.cancel_requested,
+        error=None if head.error is None else ErrorInfo.decode(head.error),
+        due_at=_moment(head.due),
+        created_at=_EPOCH + timedelta(microseconds=head.created_at),
+        started_at=_moment(head.started_at),
+        finished_at=_moment(head.finished_at),
+    )
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
+
+
+_ERRORS: dict[Status, type[ExecutionError]] = {
+    Status.FAILED: ExecutionFailedError,
+    Status.TIMED_OUT: ExecutionTimedOutError,
+    Status.CANCELLED: ExecutionCancelledError,
+    Status.FINALIZE_FAILED: FinalizeFailedError,
+}
+
+
+def result_of(
+    execution_id: str,
+    task: str,
+    status: Status,
+    output: bytes | None,
+    error: bytes | None,
+    decode: Callable[[bytes], Any],
+) -> Any:
+    """Return the result of a finished execution, or raise what its end means.
+
+    Raises:
+        ExecutionError: The subclass that fits the status; it carries the original error.
+    """
+    if status is Status.COMPLETED:
+        return decode(b"null" if output is None else output)
+    info = None if error is None else ErrorInfo.decode(error)
+    raise _ERRORS[status](execution_id, task, status.value, info)

@@ -1,0 +1,195 @@
+"""A handle: one execution, typed by its task, from any process that knows its id."""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from ..durations import Duration, to_us
+from ..engine.calls import FINALIZER
+from ..engine.engine import Engine
+from ..engine.ids import new_request
+from ..engine.kinds.inputs import child_result
+from ..engine.waiters import Ended, One
+from ..errors import ExecutionNotFoundError, WaitTimeoutError
+from ..storage import CancelOutcome, Query, Record, Status
+from ..tasks.results import ChildResult
+from ..tasks.task import Task
+from .execution import Execution, execution_of, result_of
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Handle(Generic[R_co]):
+    """One execution: ask for its status, wait for it, cancel it.
+
+    Light: 100,000 of them may be kept. Awaiting a handle is awaiting its `result`.
+
+    Attributes:
+        id: The execution's id.
+        task: Its task.
+        created: False if the enqueue found an existing execution with the same id or key.
+    """
+
+    __slots__ = ("_engine", "created", "id", "task")
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: "Task[..., R_co]",
+        id: str,
+        *,
+        created: bool,  # noqa: A002
+    ) -> None:
+        self._engine = engine
+        self.task = task
+        self.id = id
+        self.created = created
+
+    async def execution(self) -> Execution:
+        """Return a snapshot.
+
+        Raises:
+            ExecutionNotFoundError: It does not exist, any more or at all.
+        """
+        return execution_of(await self._record())
+
+    async def status(self) -> Status:
+        """Return its status.
+
+        Raises:
+            ExecutionNotFoundError: It does not exist, any more or at all.
+        """
+        return (await self._record()).status
+
+    async def wait(self, timeout: Duration | None = None) -> Execution:
+        """Wait until it has ended, however it ended.
+
+        Args:
+            timeout: The caller's patience: seconds or a timedelta; None waits for ever.
+
+        Raises:
+            WaitTimeoutError: The patience ended; the execution goes on.
+            ExecutionNotFoundError: It does not exist, any more or at all.
+        """
+        await self._ended(timeout)
+        return await self.execution()
+
+    async def result(self, timeout: Duration | None = None) -> R_co:
+        """Wait until it has ended and return what it returned.
+
+        Args:
+            timeout: The caller's patience: seconds or a timedelta; None waits for ever.
+
+        Raises:
+            ExecutionFailedError: It failed; the error carries the original type, message and
+                traceback text. Likewise `ExecutionTimedOutError`, `ExecutionCancelledError` and
+                `FinalizeFailedError`.
+            WaitTimeoutError: The patience ended; the execution goes on.
+            ExecutionNotFoundError: It does not exist, any more or at all.
+        """
+        how = await self._ended(timeout)
+        assert how.status is not None  # noqa: S101 - `_ended` raises then
+        result: R_co = result_of(
+            self.id,
+            self.task.name,
+            how.status,
+            how.output,
+            how.error,
+            self.task.output_codec.decode,
+        )
+        return result
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        """Wait for the result."""
+        return self.result().__await__()
+
+    async def request_cancel(self) -> CancelOutcome:
+        """Ask that it be cancelled, without waiting for a running one to stop.
+
+        Returns:
+            ENDED: this request has ended it. MARKED: it is told as soon as possible. FINISHED: it
+            had ended before. MISSING: it does not exist.
+        """
+        (answer,) = await self._engine.cancel([self.id], new_request())
+        return answer.outcome
+
+    async def cancel(self) -> bool:
+        """Cancel it, and wait until a running one has stopped; its children follow.
+
+        Running async code gets a CancelledError; a thread is told by `Context.cancelled`. A
+        result that is ready before beats the request.
+
+        Returns:
+            Whether it ended as cancelled because of this request; False: it had ended before, or
+            its result came first.
+
+        Raises:
+            ExecutionNotFoundError: It does not exist, any more or at all.
+        """
+        outcome = await self.request_cancel()
+        if outcome is CancelOutcome.MISSING:
+            raise ExecutionNotFoundError(_missing(self.task.name, self.id))
+        if outcome is not CancelOutcome.MARKED:
+            return outcome is CancelOutcome.ENDED
+        how = await self._ended(None)
+        return how.status is Status.CANCELLED
+
+    async def children(self) -> AsyncIterator[ChildResult[Any]]:
+        """Yield the children in order, read page by page; unfinished ones have no result yet.
+
+        The finalizer, which is a child too, is left out.
+        """
+        query = Query(parent_id=self.id)
+        cursor: str | None = None
+        storage = self._engine.storage
+        while True:
+            page = await self._engine.writer.patiently(
+                partial(storage.find, query=query, limit=500, cursor=cursor, payload=True)
+            )
+            for row in page.items:
+                if isinstance(row, Record) and row.child_index != FINALIZER:
+                    yield child_result(row, self._engine.tasks)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def __repr__(self) -> str:
+        """Return task and id."""
+        return f"<Handle {self.task.name} {self.id}>"
+
+    async def _record(self) -> Record:
+        (record,) = await self._engine.writer.records([self.id])
+        if record is None:
+            raise ExecutionNotFoundError(_missing(self.task.name, self.id))
+        return record
+
+    async def _ended(self, timeout: Duration | None) -> Ended:
+        engine = self._engine
+        one = One(loop=asyncio.get_running_loop())
+        engine.waiters.add(self.id, one)
+        timer = None
+        if timeout is not None:
+            until = engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
+            timer = engine.clock.call_at(until, one.give_up)
+        try:
+            how = await one
+        finally:
+            engine.waiters.remove(self.id, one)
+            if timer is not None:
+                timer.cancel()
+        if how is None:
+            raise WaitTimeoutError(
+                f"execution {self.id} of task {self.task.name!r} has not ended after "
+                f"{to_us(timeout or 0, 'timeout') / 1e6:g} s; it goes on"
+            )
+        if how.status is None:
+            raise ExecutionNotFoundError(_missing(self.task.name, self.id))
+        return how
+
+
+def _missing(task: str, execution_id: str) -> str:
+    return (
+        f"there is no execution {execution_id!r} of task {task!r}: it was never enqueued, or it "
+        "was purged"
+    )

@@ -1,0 +1,1 @@
+"""What users write: tasks, and what their code sees while it runs."""
