@@ -2,10 +2,12 @@
 
 from .checks.apply import ApplyChecks
 from .checks.apply_again import ApplyAgainChecks
+from .checks.cancel import CancelChecks
 from .checks.claim import ClaimChecks
 from .checks.insert import InsertChecks
 from .checks.parents import ParentChecks
 from .checks.parents_more import ParentMoreChecks
+from .checks.wake import WakeChecks
 
 
 class StorageConformance(
@@ -15,6 +17,8 @@ class StorageConformance(
     ApplyAgainChecks,
     ParentChecks,
     ParentMoreChecks,
+    WakeChecks,
+    CancelChecks,
 ):
     """Every check of the suite; a subclass that defines `open` certifies a storage.
 

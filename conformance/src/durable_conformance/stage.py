@@ -43,6 +43,7 @@ BELA: Final = "bela"
 """Another executor."""
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Stage:
@@ -229,15 +230,27 @@ class Stage:
         """Make calls at the same time, begun in random order; answers come as the calls did."""
         order = list(range(len(calls)))
         self.random.shuffle(order)
-
-        async def make(place: int) -> T:
-            for _ in range(self.random.randrange(3)):
-                await asyncio.sleep(0)
-            return await calls[place]()
-
         async with asyncio.TaskGroup() as group:
-            tasks = {place: group.create_task(make(place)) for place in order}
+            tasks = {place: group.create_task(self._later(calls[place])) for place in order}
         return [tasks[place].result() for place in range(len(calls))]
+
+    async def duel(
+        self, first: Callable[[], Awaitable[T]], second: Callable[[], Awaitable[U]]
+    ) -> tuple[T, U]:
+        """Make two calls of different kinds at the same time; either may begin."""
+        async with asyncio.TaskGroup() as group:
+            if self.random.randrange(2):
+                one = group.create_task(self._later(first))
+                two = group.create_task(self._later(second))
+            else:
+                two = group.create_task(self._later(second))
+                one = group.create_task(self._later(first))
+        return one.result(), two.result()
+
+    async def _later(self, call: Callable[[], Awaitable[T]]) -> T:
+        for _ in range(self.random.randrange(3)):
+            await asyncio.sleep(0)
+        return await call()
 
 
 def fresh_namespace(check: str) -> str:
