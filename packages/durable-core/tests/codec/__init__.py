@@ -1,0 +1,1 @@
+"""Tests of the codecs: inputs, outputs and errors, as bytes and back."""
