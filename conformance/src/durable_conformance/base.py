@@ -5,6 +5,7 @@ from .checks.apply_again import ApplyAgainChecks
 from .checks.cancel import CancelChecks
 from .checks.claim import ClaimChecks
 from .checks.insert import InsertChecks
+from .checks.lease import LeaseChecks, LeaseMoreChecks
 from .checks.parents import ParentChecks
 from .checks.parents_more import ParentMoreChecks
 from .checks.wake import WakeChecks
@@ -19,6 +20,8 @@ class StorageConformance(
     ParentMoreChecks,
     WakeChecks,
     CancelChecks,
+    LeaseChecks,
+    LeaseMoreChecks,
 ):
     """Every check of the suite; a subclass that defines `open` certifies a storage.
 
