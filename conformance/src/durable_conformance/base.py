@@ -2,12 +2,15 @@
 
 from .checks.apply import ApplyChecks
 from .checks.apply_again import ApplyAgainChecks
+from .checks.bytes import ByteChecks
 from .checks.cancel import CancelChecks
 from .checks.claim import ClaimChecks
 from .checks.insert import InsertChecks
 from .checks.lease import LeaseChecks, LeaseMoreChecks
 from .checks.parents import ParentChecks
 from .checks.parents_more import ParentMoreChecks
+from .checks.read import ReadChecks
+from .checks.time import TimeChecks
 from .checks.wake import WakeChecks
 
 
@@ -22,6 +25,9 @@ class StorageConformance(
     CancelChecks,
     LeaseChecks,
     LeaseMoreChecks,
+    TimeChecks,
+    ReadChecks,
+    ByteChecks,
 ):
     """Every check of the suite; a subclass that defines `open` certifies a storage.
 
