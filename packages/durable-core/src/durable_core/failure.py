@@ -22,6 +22,7 @@ MAX_NOTES: Final = 16
 MAX_NOTE: Final = 1024
 """Longest note that is kept, in characters."""
 
+_LONGEST_ESCAPE: Final = len("\\ud800")
 _VERSION: Final = 1
 _PACKAGE: Final = __name__.partition(".")[0]
 
@@ -120,8 +121,14 @@ class ErrorInfo:
 def _clean(text: str, limit: int) -> str:
     if text.isascii() and len(text) <= limit:
         return text
-    text = _bounded(text, limit)
-    return _bounded(text.encode("utf-8", "backslashreplace").decode(), limit)
+    clean = _escaped(_bounded(text, limit))
+    if len(clean) > limit:
+        clean = _escaped(_bounded(text, limit // _LONGEST_ESCAPE))
+    return clean
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _bounded(text: str, limit: int) -> str:

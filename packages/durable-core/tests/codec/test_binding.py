@@ -98,7 +98,7 @@ def test_left_out_arguments_are_not_stored_so_that_later_defaults_apply() -> Non
 
 
 def test_defaults_need_not_be_serialisable() -> None:
-    def function(a: int, marker: int = object()) -> None: ...  # type: ignore[assignment] # noqa: B008
+    def function(a: int, marker: int = object()) -> None: ...  # type: ignore[assignment]
 
     assert InputCodec.of(function, JSON, task="t").encode((1,), {}) == b'{"a":1}'
 
@@ -142,14 +142,17 @@ def test_callables_of_every_kind_work() -> None:
     @functools.wraps(plain)
     def wrapped(*args: Any, **kwargs: Any) -> None: ...
 
-    for function in (
+    def untyped(a): ...  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+
+    callables: list[Any] = [
         Callme(),
         Callme().method,
         Callme.static,
         wrapped,
         functools.partial(everything, c=1),
-        lambda a: a,
-    ):
+        untyped,
+    ]
+    for function in callables:
         codec = InputCodec.of(function, JSON, task="t")
         assert codec.encode((1,), {}) == b'{"a":1}'
 

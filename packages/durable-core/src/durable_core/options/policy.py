@@ -103,7 +103,7 @@ class Policy:
             raise OptionError(_unreadable(data))
         fields = cast("dict[str, Any]", found)
         version = fields.get("v")
-        if not isinstance(version, int) or version < 1:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise OptionError(_unreadable(data))
         if version > _VERSION:
             msg = (
