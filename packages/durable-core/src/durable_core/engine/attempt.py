@@ -8,7 +8,6 @@ from typing import Any
 
 from ..errors import NonRetryableError
 from ..failure import ErrorInfo
-from ..options import RetryPolicy
 from ..storage import Phase
 from ..tasks.context import CURRENT, Context
 from ..tasks.task import FunctionTask, RunIn
@@ -84,22 +83,15 @@ async def attempt(
             value = await task.function(*args, **kwargs)
         else:
             value = await _elsewhere(held, task, args, kwargs, workers)
-    except asyncio.CancelledError as error:
-        held.leave_user_code()
-        if held.reason is None and _cancelled_from_outside():
+    except (Exception, asyncio.CancelledError, SystemExit) as error:
+        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside(held):
             raise
-        return _stopped(held, task, timeout, error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's error becomes a value
         held.leave_user_code()
-        if held.reason in (None, Reason.TIMEOUT):
-            if isinstance(error, BrokenProcessPool):
-                workers.broken()
-            return _failed(error, task.options.retries)
-        return _stopped(held, task, timeout, error)
+        if isinstance(error, BrokenProcessPool):
+            workers.broken()
+        return _ended_by(held, task, timeout, error)
     else:
         held.leave_user_code()
-        if held.reason is Reason.LEASE_LOST:
-            return Interrupted(Reason.LEASE_LOST)
         return Succeeded(value)
     finally:
         if timer is not None:
@@ -126,26 +118,24 @@ async def _elsewhere(
         raise
 
 
-def _cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _cancelled_from_outside(held: Held) -> bool:
+    """Whether neither the engine nor the user's code is behind a cancellation."""
+    task = held.task
+    return held.reason is None and task is not None and task.cancelling() > 0
 
 
-def _stopped(
+def _ended_by(
     held: Held, task: FunctionTask[..., Any], timeout: float | None, error: BaseException
 ) -> Result:
+    """Tell an interruption from a failure: an error raised while stopping counts as stopped."""
     reason = held.reason
-    if reason is None:
-        return _failed(error, task.options.retries)
     if reason is Reason.TIMEOUT:
-        message = f"attempt of task {task.name!r} took longer than {timeout:g} s"
+        message = f"attempt of task {task.name!r} took longer than {timeout or 0:g} s"
         info = ErrorInfo.from_exception(TimeoutError(message), retryable=True)
         return Failed(info, Phase.TIMED_OUT)
-    return Interrupted(reason)
-
-
-def _failed(error: BaseException, retries: RetryPolicy) -> Failed:
+    if reason is not None:
+        return Interrupted(reason)
     retryable = not isinstance(error, NonRetryableError) and (
-        isinstance(error, asyncio.CancelledError) or retries.wants(error)
+        isinstance(error, asyncio.CancelledError) or task.options.retries.wants(error)
     )
     return Failed(ErrorInfo.from_exception(error, retryable=retryable))

@@ -99,9 +99,15 @@ class Claimer:
         """Something becomes claimable at this time, µs."""
         if due <= self._time.now():
             self.wake()
-        elif self._next_due is None or due < self._next_due:
-            self._next_due = due
+        elif self._note_due(due):
             self._reason.set()
+
+    def _note_due(self, due: int | None) -> bool:
+        """Keep the earliest due time; returns whether this one is it."""
+        if due is None or (self._next_due is not None and due >= self._next_due):
+            return False
+        self._next_due = due
+        return True
 
     def let_go(self, execution_id: str) -> None:
         """Take note that this executor no longer holds a row."""
@@ -137,7 +143,8 @@ class Claimer:
                 await self._look()
             except (TemporaryError, OutcomeUnknownError) as error:
                 _LOG.warning("claiming failed: %s; tried again", error)
-                self._unsure = self._unsure or isinstance(error, OutcomeUnknownError)
+                if isinstance(error, OutcomeUnknownError):
+                    self._unsure = True
                 self._reason.set()
                 await sleep(self._clock, 0.25)
             except StorageError:
@@ -168,9 +175,7 @@ class Claimer:
                 raise
             if not claimed.exhausted:
                 self._backlog = True
-            due = claimed.next_due
-            if due is not None and (self._next_due is None or due < self._next_due):
-                self._next_due = due
+            self._note_due(claimed.next_due)
             for record in claimed.records:
                 self._start(record)
             if claimed.exhausted or not claimed.records:

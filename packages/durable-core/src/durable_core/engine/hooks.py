@@ -87,5 +87,5 @@ class HookRelay(Hooks):
         for hooks in self._hooks:
             try:
                 call(hooks)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a hook must not disturb the engine
                 _LOG.exception("a hook of %s failed", type(hooks).__name__)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, cast
 
 from ..errors import DurableError, OptionError
 from ..failure import ErrorInfo
@@ -129,7 +130,7 @@ class Runner:
                 await self._write(held, transition)
         except LostError:
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001 - nobody above could do more than log it
             _LOG.exception("execution %s could not be let go", held.record.id)
         finally:
             self._forget(held)
@@ -184,7 +185,7 @@ class Runner:
             return run.hand_back("suspect", _UNFIT_DELAY_US)
         except StorageError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
                 poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
@@ -210,16 +211,8 @@ class Runner:
         if decision is Decision.WAIT:
             return run.release(record.phase, deadline, join_at=0)
         if decision is Decision.TIME_OUT:
-            what = "nobody woke it" if record.wake_key is not None else "its deadline has passed"
-            error = TimeoutError(f"execution {record.id} ({record.task}) timed out: {what}")
-            return run.failed(Phase.TIMED_OUT, ErrorInfo.from_exception(error, retryable=False))
-        error = DurableError(
-            f"execution {record.id} ({record.task}) was being run by {record.crashes} executors "
-            "when they died, so it is not run again"
-        )
-        return run.failed(
-            poison_phase(record.phase), ErrorInfo.from_exception(error, retryable=False)
-        )
+            return run.failed(Phase.TIMED_OUT, _timed_out(record))
+        return run.failed(poison_phase(record.phase), _poison(record))
 
     async def _run(self, run: Run) -> Transition | None:
         name = run.record.task
@@ -229,9 +222,9 @@ class Runner:
         if isinstance(task, ParentTask):
             return await run_parent(run, task, self._tasks)
         if isinstance(task, SequenceTask):
-            return await run_sequence(run, task, self._tasks)
+            return await run_sequence(run, task)
         if isinstance(task, LoopTask):
-            return await run_loop(run, task, self._tasks)
+            return await run_loop(run, cast("LoopTask[..., Any]", task))
         if name in NAMES:
             return await run_builtin(run)
         return run.hand_back("its task is not known here", _UNFIT_DELAY_US)
@@ -289,3 +282,17 @@ class Runner:
     def owned(self) -> Sequence[str]:
         """Ids of everything held here."""
         return tuple(self.held)
+
+
+def _timed_out(record: Record) -> ErrorInfo:
+    what = "nobody woke it" if record.wake_key is not None else "its deadline has passed"
+    error = TimeoutError(f"execution {record.id} ({record.task}) timed out: {what}")
+    return ErrorInfo.from_exception(error, retryable=False)
+
+
+def _poison(record: Record) -> ErrorInfo:
+    error = DurableError(
+        f"execution {record.id} ({record.task}) was being run by {record.crashes} executors when "
+        "they died, so it is not run again"
+    )
+    return ErrorInfo.from_exception(error, retryable=False)

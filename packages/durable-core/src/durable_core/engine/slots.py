@@ -1,7 +1,7 @@
 """How much may run at once, and keeping suspects apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from .clock import Clock, wait_until
@@ -89,7 +89,7 @@ class Isolation:
             self._quiet.set()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def alone(self) -> AsyncGenerator[None]:
         """Run one suspect: wait for quiet, keep others out during its probation.
 
         Raises:

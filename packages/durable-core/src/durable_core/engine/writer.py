@@ -96,9 +96,7 @@ class Writer:
         answers: list[Cancelled] = []
         for start in range(0, len(ids), size):
             piece = ids[start : start + size]
-            answers += await self.patiently(
-                partial(self._send_cancel, piece, request)
-            )
+            answers += await self.patiently(partial(self._send_cancel, piece, request))
         return answers
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
@@ -117,9 +115,7 @@ class Writer:
         cursor: str | None = None
         while True:
             page = await self.patiently(
-                partial(
-                    self.storage.find, query=query, limit=_PAGE, cursor=cursor, payload=True
-                )
+                partial(self.storage.find, query=query, limit=_PAGE, cursor=cursor, payload=True)
             )
             rows += [row for row in page.items if isinstance(row, Record)]
             cursor = page.cursor

@@ -1,6 +1,6 @@
 """An execution as people see it: a snapshot with times as datetimes and errors as texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from ..errors import (
 )
 from ..failure import ErrorInfo
 from ..storage import Head, Status
+from ..tasks.task import Task
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -128,11 +129,10 @@ _ERRORS: dict[Status, type[ExecutionError]] = {
 
 def result_of(
     execution_id: str,
-    task: str,
+    task: Task[..., Any],
     status: Status,
     output: bytes | None,
     error: bytes | None,
-    decode: Callable[[bytes], Any],
 ) -> Any:
     """Return the result of a finished execution, or raise what its end means.
 
@@ -140,6 +140,6 @@ def result_of(
         ExecutionError: The subclass that fits the status; it carries the original error.
     """
     if status is Status.COMPLETED:
-        return decode(b"null" if output is None else output)
+        return task.output_codec.decode(b"null" if output is None else output)
     info = None if error is None else ErrorInfo.decode(error)
-    raise _ERRORS[status](execution_id, task, status.value, info)
+    raise _ERRORS[status](execution_id, task.name, status.value, info)

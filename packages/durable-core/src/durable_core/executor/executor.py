@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypedDict, TypeVar, Unpack
 
 from ..codec.serializer import JsonSerializer, Serializer
 from ..durations import Duration, to_us
@@ -399,16 +399,7 @@ class DurableExecutor(Definitions):
             if how is None or how.status is None:
                 raise ExecutionNotFoundError(f"there is no execution {handle.id!r} any more")
             task = handle.task
-            results.append(
-                result_of(
-                    handle.id,
-                    task.name,
-                    how.status,
-                    how.output,
-                    how.error,
-                    task.output_codec.decode,
-                )
-            )
+            results.append(result_of(handle.id, task, how.status, how.output, how.error))
         return results
 
     async def cancel(self, id: str) -> bool:  # noqa: A002
@@ -526,15 +517,15 @@ class DurableExecutor(Definitions):
             cursor: From the page before.
         """
         query = _query(
-            statuses,
             task,
-            queue,
+            statuses,
             tags,
-            parent_id,
-            root_id,
-            id_prefix,
             created_after,
             created_before,
+            queue=queue,
+            parent_id=parent_id,
+            root_id=root_id,
+            id_prefix=id_prefix,
         )
         engine = self.engine
         page = await engine.writer.patiently(
@@ -562,7 +553,7 @@ class DurableExecutor(Definitions):
             tags: With all of these.
             cap: Stop counting there.
         """
-        query = _query(statuses, task, queue, tags, None, None, None, None, None)
+        query = _query(task, statuses, tags, queue=queue)
         split = None if by is None else CountBy(by)
         engine = self.engine
         return dict(
@@ -579,28 +570,29 @@ class DurableExecutor(Definitions):
         return await self.engine.purge(to_us(older_than, "older_than"))
 
 
+class _Exactly(TypedDict, total=False):
+    queue: str | None
+    parent_id: str | None
+    root_id: str | None
+    id_prefix: str | None
+
+
 def _query(
-    statuses: Iterable[Status] | None,
     task: Task[..., Any] | str | None,
-    queue: str | None,
+    statuses: Iterable[Status] | None,
     tags: Iterable[str],
-    parent_id: str | None,
-    root_id: str | None,
-    id_prefix: str | None,
-    created_after: datetime | None,
-    created_before: datetime | None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+    **exactly: Unpack[_Exactly],
 ) -> Query:
     name = task.name if isinstance(task, Task) else task
     return Query(
         statuses=None if statuses is None else frozenset(statuses),
         tasks=None if name is None else frozenset({name}),
-        queue=queue,
         tags=frozenset(tags),
-        parent_id=parent_id,
-        root_id=root_id,
-        id_prefix=id_prefix,
         created_from=_since_epoch(created_after),
         created_before=_since_epoch(created_before),
+        **exactly,
     )
 
 

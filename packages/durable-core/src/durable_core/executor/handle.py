@@ -37,13 +37,13 @@ class Handle(Generic[R_co]):
         self,
         engine: Engine,
         task: "Task[..., R_co]",
-        id: str,
+        execution_id: str,
         *,
-        created: bool,  # noqa: A002
+        created: bool,
     ) -> None:
         self._engine = engine
         self.task = task
-        self.id = id
+        self.id = execution_id
         self.created = created
 
     async def execution(self) -> Execution:
@@ -90,14 +90,7 @@ class Handle(Generic[R_co]):
         """
         how = await self._ended(timeout)
         assert how.status is not None  # noqa: S101 - `_ended` raises then
-        result: R_co = result_of(
-            self.id,
-            self.task.name,
-            how.status,
-            how.output,
-            how.error,
-            self.task.output_codec.decode,
-        )
+        result: R_co = result_of(self.id, self.task, how.status, how.output, how.error)
         return result
 
     def __await__(self) -> Generator[Any, None, R_co]:

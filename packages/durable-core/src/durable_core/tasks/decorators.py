@@ -10,6 +10,7 @@ from .task import AsyncTask, SyncTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 O = TypeVar("O")  # noqa: E741 - the own output of a parent
 
 
@@ -17,17 +18,15 @@ class TaskDecorator(Protocol):
     """Makes a task of a function, with the options given before."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap] # an async function is also a function
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
-    def __call__(  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap] # likewise
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, function: Callable[Concatenate[Context, P], R], /
-    ) -> SyncTask[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> SyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
@@ -57,23 +56,23 @@ class ParentDecorator(Protocol):
         ...
 
 
-class FinalizedDecorator(Protocol[R]):
+class FinalizedDecorator(Protocol[R_co]):
     """Makes a parent with a finalizer, with the options given before."""
 
     @overload
     def __call__(
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, FanOut[Any]]], /
-    ) -> ParentTask[P, R]: ...
+    ) -> ParentTask[P, R_co]: ...
     @overload
     def __call__(
         self, function: Callable[P, Coroutine[Any, Any, FanOut[Any]]], /
-    ) -> ParentTask[P, R]: ...
+    ) -> ParentTask[P, R_co]: ...
     @overload
     def __call__(
         self, function: Callable[Concatenate[Context, P], FanOut[Any]], /
-    ) -> ParentTask[P, R]: ...
+    ) -> ParentTask[P, R_co]: ...
     @overload
-    def __call__(self, function: Callable[P, FanOut[Any]], /) -> ParentTask[P, R]: ...
+    def __call__(self, function: Callable[P, FanOut[Any]], /) -> ParentTask[P, R_co]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
         """Return the parent task."""
         ...

@@ -62,18 +62,19 @@ def function_task(
     )
     wants_context = takes_context(function)
     where = _where(name, run_in, is_async=is_async, wants_context=wants_context)
-    kind = AsyncTask if is_async else SyncTask
-    return kind(
+    kind: Any = AsyncTask if is_async else SyncTask
+    made: FunctionTask[..., Any] = kind(
         name,
         function,
         options=options,
-        input=InputCodec.of(
+        input_codec=InputCodec.of(
             function, serializer, task=name, skip_context=wants_context, validate=validate
         ),
-        output=output or OutputCodec.of(function, serializer, name),
+        output_codec=output or OutputCodec.of(function, serializer, name),
         run_in=where,
         wants_context=wants_context,
     )
+    return made
 
 
 def _where(name: str, run_in: str, *, is_async: bool, wants_context: bool) -> RunIn:
@@ -128,7 +129,8 @@ def own_output_annotation(body: FunctionTask[..., Any]) -> Any:
 
 def parent_result_annotation(own: Any) -> Any:
     """Return `ParentResult` of the own output's annotation."""
-    return ParentResult[own]
+    generic: Any = ParentResult
+    return generic[own]
 
 
 def loop_result_annotation(body: Callable[..., Any] | None) -> Any:
@@ -136,5 +138,6 @@ def loop_result_annotation(body: Callable[..., Any] | None) -> Any:
     returned = Any if body is None else hints_of(body).get("return", Any)
     for part in (returned, *get_args(returned)):
         if get_origin(part) is Done:
-            return LoopResult[get_args(part)[0]]
+            generic: Any = LoopResult
+            return generic[get_args(part)[0]]
     return LoopResult[Any]

@@ -2,7 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 from ..codec.output import OutputCodec
 from ..codec.serializer import Serializer
@@ -36,6 +46,23 @@ E = TypeVar("E")
 WhereToRun = Literal["auto", "thread", "process"]
 
 
+class LifeOptions(TypedDict, total=False):
+    """Options of an execution's whole life; see `Definitions.task`."""
+
+    deadline: Duration | None
+    delay: Duration | None
+    priority: int | None
+    queue: str | None
+    tags: Iterable[str] | None
+
+
+class Options(LifeOptions, total=False):
+    """Options of a task that is run in attempts; see `Definitions.task`."""
+
+    retries: RetryPolicy | int | None
+    timeout: Duration | None
+
+
 class Definitions(ABC):
     """The decorators and functions that define tasks; `Tasks` and `DurableExecutor` have them."""
 
@@ -53,17 +80,15 @@ class Definitions(ABC):
         """
 
     @overload
-    def task(  # type: ignore[overload-overlap]
+    def task(  # type: ignore[overload-overlap] # an async function is also a function
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
-    def task(  # type: ignore[overload-overlap]
+    def task(  # type: ignore[overload-overlap] # likewise
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
-    def task(  # type: ignore[overload-overlap]
-        self, function: Callable[Concatenate[Context, P], R], /
-    ) -> SyncTask[P, R]: ...
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> SyncTask[P, R]: ...
     @overload
     def task(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
     @overload
@@ -71,17 +96,11 @@ class Definitions(ABC):
         self,
         *,
         name: str | None = None,
-        retries: RetryPolicy | int | None = None,
-        timeout: Duration | None = None,
-        deadline: Duration | None = None,
-        delay: Duration | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] | None = None,
         run_in: WhereToRun = "auto",
         validate: Callable[..., object] | None = None,
+        **options: Unpack[Options],
     ) -> TaskDecorator: ...
-    def task(
+    def task(  # type: ignore[misc] # mypy takes Unpack in two places for two things
         self,
         function: Callable[..., Any] | None = None,
         /,
@@ -89,7 +108,7 @@ class Definitions(ABC):
         name: str | None = None,
         run_in: WhereToRun = "auto",
         validate: Callable[..., object] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Any:
         """Make a function a task.
 
@@ -131,7 +150,7 @@ class Definitions(ABC):
         return decorate if function is None else decorate(function)
 
     @overload
-    def parent(  # type: ignore[overload-overlap]
+    def parent(
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, FanOut[O]]], /
     ) -> ParentTask[P, ParentResult[O]]: ...
     @overload
@@ -139,7 +158,7 @@ class Definitions(ABC):
         self, function: Callable[P, Coroutine[Any, Any, FanOut[O]]], /
     ) -> ParentTask[P, ParentResult[O]]: ...
     @overload
-    def parent(  # type: ignore[overload-overlap]
+    def parent(
         self, function: Callable[Concatenate[Context, P], FanOut[O]], /
     ) -> ParentTask[P, ParentResult[O]]: ...
     @overload
@@ -151,14 +170,8 @@ class Definitions(ABC):
         name: str | None = None,
         finalize: None = None,
         on_child_failure: Literal["complete", "fail"] = "complete",
-        retries: RetryPolicy | int | None = None,
-        timeout: Duration | None = None,
-        deadline: Duration | None = None,
-        delay: Duration | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] | None = None,
         validate: Callable[..., object] | None = None,
+        **options: Unpack[Options],
     ) -> ParentDecorator: ...
     @overload
     def parent(
@@ -166,14 +179,8 @@ class Definitions(ABC):
         *,
         name: str | None = None,
         finalize: Task[..., R],
-        retries: RetryPolicy | int | None = None,
-        timeout: Duration | None = None,
-        deadline: Duration | None = None,
-        delay: Duration | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] | None = None,
         validate: Callable[..., object] | None = None,
+        **options: Unpack[Options],
     ) -> FinalizedDecorator[R]: ...
     @overload
     def parent(
@@ -181,14 +188,8 @@ class Definitions(ABC):
         *,
         name: str | None = None,
         finalize: Callable[[Any], Coroutine[Any, Any, R]],
-        retries: RetryPolicy | int | None = None,
-        timeout: Duration | None = None,
-        deadline: Duration | None = None,
-        delay: Duration | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] | None = None,
         validate: Callable[..., object] | None = None,
+        **options: Unpack[Options],
     ) -> FinalizedDecorator[R]: ...
     @overload
     def parent(
@@ -196,16 +197,10 @@ class Definitions(ABC):
         *,
         name: str | None = None,
         finalize: Callable[[Any], R],
-        retries: RetryPolicy | int | None = None,
-        timeout: Duration | None = None,
-        deadline: Duration | None = None,
-        delay: Duration | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] | None = None,
         validate: Callable[..., object] | None = None,
+        **options: Unpack[Options],
     ) -> FinalizedDecorator[R]: ...
-    def parent(
+    def parent(  # type: ignore[misc] # likewise
         self,
         function: Callable[..., Any] | None = None,
         /,
@@ -214,7 +209,7 @@ class Definitions(ABC):
         finalize: Task[..., Any] | Callable[..., Any] | None = None,
         on_child_failure: Literal["complete", "fail"] = "complete",
         validate: Callable[..., object] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Any:
         """Make a function that returns `FanOut` a parent task.
 
@@ -240,7 +235,12 @@ class Definitions(ABC):
 
         def decorate(function: Callable[..., Any]) -> ParentTask[..., Any]:
             made = self._parent(
-                function, name_of(function, name), finalize, on_child_failure, validate, options
+                function,
+                name_of(function, name),
+                finalize=finalize,
+                on_child_failure=on_child_failure,
+                validate=validate,
+                options=options,
             )
             self.register(made)
             return made
@@ -251,10 +251,11 @@ class Definitions(ABC):
         self,
         function: Callable[..., Any],
         name: str,
+        *,
         finalize: Task[..., Any] | Callable[..., Any] | None,
         on_child_failure: str,
         validate: Callable[..., object] | None,
-        options: dict[str, Any],
+        options: Options,
     ) -> ParentTask[..., Any]:
         checked = TaskOptions.build(**options)
         raw = OutputCodec.of(Any, self.serializer, name)
@@ -271,7 +272,7 @@ class Definitions(ABC):
         if finalize is None:
             output = OutputCodec.of(parent_result_annotation(own), self.serializer, name)
         elif isinstance(finalize, Task):
-            output = cast("Task[..., Any]", finalize).output_codec
+            output = finalize.output_codec
         else:
             finalizer = function_task(
                 finalize, name=name, serializer=self.serializer, options=checked
@@ -287,14 +288,22 @@ class Definitions(ABC):
         )
 
     @overload
-    def sequence(self, name: str, s1: Task[P, A], /, **options: Any) -> SequenceTask[P, A]: ...
+    def sequence(
+        self, name: str, s1: Task[P, A], /, **options: Unpack[LifeOptions]
+    ) -> SequenceTask[P, A]: ...
     @overload
     def sequence(
-        self, name: str, s1: Task[P, A], s2: Task[[A], B], /, **options: Any
+        self, name: str, s1: Task[P, A], s2: Task[[A], B], /, **options: Unpack[LifeOptions]
     ) -> SequenceTask[P, B]: ...
     @overload
     def sequence(
-        self, name: str, s1: Task[P, A], s2: Task[[A], B], s3: Task[[B], C], /, **options: Any
+        self,
+        name: str,
+        s1: Task[P, A],
+        s2: Task[[A], B],
+        s3: Task[[B], C],
+        /,
+        **options: Unpack[LifeOptions],
     ) -> SequenceTask[P, C]: ...
     @overload
     def sequence(
@@ -305,7 +314,7 @@ class Definitions(ABC):
         s3: Task[[B], C],
         s4: Task[[C], D],
         /,
-        **options: Any,
+        **options: Unpack[LifeOptions],
     ) -> SequenceTask[P, D]: ...
     @overload
     def sequence(
@@ -317,13 +326,13 @@ class Definitions(ABC):
         s4: Task[[C], D],
         s5: Task[[D], E],
         /,
-        **options: Any,
+        **options: Unpack[LifeOptions],
     ) -> SequenceTask[P, E]: ...
     @overload
     def sequence(
-        self, name: str, s1: Task[P, Any], /, *steps: Task[..., Any], **options: Any
+        self, name: str, s1: Task[P, Any], /, *steps: Task[..., Any], **options: Unpack[LifeOptions]
     ) -> SequenceTask[P, Any]: ...
-    def sequence(self, name: str, /, *steps: Task[..., Any], **options: Any) -> Any:
+    def sequence(self, name: str, /, *steps: Any, **options: Unpack[LifeOptions]) -> Any:
         """Run tasks one after the other: the output of one is the only argument of the next.
 
         One execution goes through all steps, each result recorded once; after a crash it goes on
@@ -342,8 +351,9 @@ class Definitions(ABC):
         if not steps:
             msg = f"sequence {name!r} has no steps"
             raise TaskDefinitionError(msg)
-        _no_attempt_options("sequence", name, options)
-        made = SequenceTask(check_name(name), steps, options=TaskOptions.build(**options))
+        made: SequenceTask[..., Any] = SequenceTask(
+            check_name(name), steps, options=TaskOptions.build(**options)
+        )
         self.register(made)
         return made
 
@@ -354,7 +364,11 @@ class Definitions(ABC):
         *,
         max_iterations: int,
         delay: Duration | Callable[[int], Duration] = 0,
-        **options: Any,
+        first_delay: Duration | None = None,
+        deadline: Duration | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> LoopTask[P, A]:
         """Run a task again and again until it returns `Done`: polling, for instance.
 
@@ -366,8 +380,11 @@ class Definitions(ABC):
             body: Returns `Again()` or `Done(output)`; `current().iteration` counts from 0.
             max_iterations: At least 1; when they are used up the loop completes, not done.
             delay: Between two iterations, or a function of the number of iterations so far.
-            **options: deadline, delay before the first, priority, queue, tags: see `task`;
-                the delay before the first iteration is `first_delay` here.
+            first_delay: Before the first iteration.
+            deadline: For the whole life, from enqueueing on.
+            priority: See `task`.
+            queue: See `task`.
+            tags: See `task`.
 
         Raises:
             TaskDefinitionError: `max_iterations` is not at least 1, or the name is taken.
@@ -376,13 +393,13 @@ class Definitions(ABC):
         if max_iterations < 1:
             msg = f"loop {name!r}: max_iterations must be at least 1, not {max_iterations}"
             raise TaskDefinitionError(msg)
-        _no_attempt_options("loop", name, options)
-        options["delay"] = options.pop("first_delay", None)
         function = body.function if isinstance(body, FunctionTask) else None
         made: LoopTask[P, A] = LoopTask(
             check_name(name),
             body,
-            options=TaskOptions.build(**options),
+            options=TaskOptions.build(
+                deadline=deadline, delay=first_delay, priority=priority, queue=queue, tags=tags
+            ),
             output=OutputCodec.of(loop_result_annotation(function), self.serializer, name),
             max_iterations=max_iterations,
             delay_us=_delays(delay),
@@ -417,10 +434,10 @@ class Definitions(ABC):
         made: SleepingTask[R] = SleepingTask(
             check_name(name),
             options=TaskOptions.build(priority=priority, queue=queue, tags=tags),
-            input=InputCodec.of(
+            input_codec=InputCodec.of(
                 _by_key, self.serializer, task=name, skip_context=False, validate=None
             ),
-            output=OutputCodec.of(output, self.serializer, name),
+            output_codec=OutputCodec.of(output, self.serializer, name),
             timeout_us=None if timeout is None else to_us(timeout, "timeout"),
         )
         self.register(made)
@@ -429,13 +446,6 @@ class Definitions(ABC):
 
 def _by_key(key: str) -> None:
     """Give sleeping tasks their signature."""
-
-
-def _no_attempt_options(kind: str, name: str, options: dict[str, Any]) -> None:
-    for option in ("retries", "timeout"):
-        if option in options:
-            msg = f"{kind} {name!r}: {option} belongs to the tasks it is made of, or use deadline"
-            raise TaskDefinitionError(msg)
 
 
 def _delays(delay: Duration | Callable[[int], Duration]) -> Callable[[int], int]:

@@ -44,7 +44,9 @@ class ParentTask(Task[P, R_co]):
         finalize_as_task: bool,
         on_child_failure: OnChildFailure,
     ) -> None:
-        super().__init__(body.name, options=body.options, input=body.input_codec, output=output)
+        super().__init__(
+            body.name, options=body.options, input_codec=body.input_codec, output_codec=output
+        )
         self.body = body
         self.own_output = own_output
         self.finalize = finalize
@@ -68,8 +70,8 @@ class SequenceTask(Task[P, R_co]):
         super().__init__(
             name,
             options=options,
-            input=steps[0].input_codec,
-            output=steps[-1].output_codec,
+            input_codec=steps[0].input_codec,
+            output_codec=steps[-1].output_codec,
         )
         self.steps = tuple(steps)
 
@@ -93,7 +95,7 @@ class LoopTask(Task[P, LoopResult[ValueT]], Generic[P, ValueT]):
         max_iterations: int,
         delay_us: Callable[[int], int],
     ) -> None:
-        super().__init__(name, options=options, input=body.input_codec, output=output)
+        super().__init__(name, options=options, input_codec=body.input_codec, output_codec=output)
         self.body = body
         self.max_iterations = max_iterations
         self.delay_us = delay_us
@@ -111,14 +113,14 @@ class SleepingTask(Task[[str], R_co]):
         name: str,
         *,
         options: TaskOptions,
-        input: InputCodec,  # noqa: A002
-        output: OutputCodec,
+        input_codec: InputCodec,
+        output_codec: OutputCodec,
         timeout_us: int | None,
     ) -> None:
-        super().__init__(name, options=options, input=input, output=output)
+        super().__init__(name, options=options, input_codec=input_codec, output_codec=output_codec)
         self.timeout_us = timeout_us
 
-    def call(self, key: str) -> Call[R_co]:  # type: ignore[override]
+    def call(self, key: str) -> Call[R_co]:
         """Return a call of a sleeper with this wake key.
 
         Args:

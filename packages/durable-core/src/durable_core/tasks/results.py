@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, cast
 
+from ..errors import ExecutionError
 from ..failure import ErrorInfo
 from ..storage import Status
 
@@ -53,6 +54,17 @@ class ChildResult(Generic[ChildT]):
         """Whether it completed."""
         return self.status is Status.COMPLETED
 
+    @property
+    def value(self) -> ChildT:
+        """What it returned.
+
+        Raises:
+            ExecutionError: It did not complete.
+        """
+        if not self.ok:
+            raise ExecutionError(self.id, self.task, self.status.value, self.error)
+        return cast("ChildT", self.output)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined(Generic[OutputT, ChildT]):
@@ -65,6 +77,11 @@ class Joined(Generic[OutputT, ChildT]):
 
     output: OutputT
     children: list[ChildResult[ChildT]] = field(default_factory=list[ChildResult[ChildT]])
+
+    @property
+    def outputs(self) -> list[ChildT]:
+        """What the children that completed have returned, in order."""
+        return [child.value for child in self.children if child.ok]
 
     @property
     def failed(self) -> list[ChildResult[ChildT]]:
@@ -115,3 +132,13 @@ class LoopResult(Generic[ValueT]):
     done: bool
     output: ValueT | None
     iterations: int
+
+
+def is_fan_out(value: object) -> TypeGuard[FanOut[Any]]:
+    """Whether a parent's body returned what it must."""
+    return isinstance(value, FanOut)
+
+
+def is_done(value: object) -> TypeGuard[Done[Any]]:
+    """Whether a loop's task is done."""
+    return isinstance(value, Done)

@@ -58,14 +58,14 @@ class Task(Generic[P, R_co]):
         name: str,
         *,
         options: TaskOptions,
-        input: InputCodec,
-        output: OutputCodec,  # noqa: A002
+        input_codec: InputCodec,
+        output_codec: OutputCodec,
     ) -> None:
         self.name = name
         self.options = options
         self.enqueue_options = EnqueueOptions()
-        self.input_codec = input
-        self.output_codec = output
+        self.input_codec = input_codec
+        self.output_codec = output_codec
         self._policy: bytes | None = None
 
     @property
@@ -155,12 +155,12 @@ class FunctionTask(Task[P, R_co]):
         function: Callable[..., Any],
         *,
         options: TaskOptions,
-        input: InputCodec,  # noqa: A002
-        output: OutputCodec,
+        input_codec: InputCodec,
+        output_codec: OutputCodec,
         run_in: RunIn,
         wants_context: bool,
     ) -> None:
-        super().__init__(name, options=options, input=input, output=output)
+        super().__init__(name, options=options, input_codec=input_codec, output_codec=output_codec)
         self.function = function
         self.run_in = run_in
         self.wants_context = wants_context

@@ -8,14 +8,13 @@ from ...failure import ErrorInfo
 from ...options import Policy
 from ...storage import Phase, Query, Record, Transition
 from ...tasks.kinds import LoopTask
-from ...tasks.registry import Tasks
-from ...tasks.results import Again, Done, LoopResult
+from ...tasks.results import Again, LoopResult, is_done
 from ...tasks.task import Call, FunctionTask
 from ..attempt import Failed, Succeeded
 from ..run import Run, noted
 
 
-async def run_loop(run: Run, task: LoopTask[..., Any], tasks: Tasks) -> Transition | None:
+async def run_loop(run: Run, task: LoopTask[..., Any]) -> Transition | None:
     """Run iterations until one is done, has to wait, fails, or was the last."""
     iteration = _iteration(run.record)
     if run.record.phase is Phase.WAITING_FOR_CHILDREN:
@@ -52,9 +51,9 @@ async def run_loop(run: Run, task: LoopTask[..., Any], tasks: Tasks) -> Transiti
 def _after_iteration(
     run: Run, task: LoopTask[..., Any], iteration: int, value: object
 ) -> Transition:
-    if isinstance(value, Done):
-        done: Done[Any] = value
-        return _end(run, task, LoopResult(done=True, output=done.output, iterations=iteration + 1))
+    if is_done(value):
+        end = LoopResult(done=True, output=value.output, iterations=iteration + 1)
+        return _end(run, task, end)
     if not isinstance(value, Again):
         error = OutputError(
             f"an iteration of loop {task.name!r} returned {type(value).__name__}: it must return "

@@ -8,7 +8,7 @@ from ...failure import ErrorInfo
 from ...storage import NewExecution, Phase, Query, Status, Transition
 from ...tasks.kinds import OnChildFailure, ParentTask
 from ...tasks.registry import Tasks
-from ...tasks.results import FanOut, ParentResult
+from ...tasks.results import ParentResult, is_fan_out
 from ...tasks.task import FunctionTask
 from ..attempt import Succeeded
 from ..calls import FINALIZER
@@ -58,19 +58,18 @@ async def _spawn(run: Run, task: ParentTask[..., Any], tasks: Tasks) -> Transiti
 def _checked(
     run: Run, task: ParentTask[..., Any], value: object
 ) -> tuple[bytes, Sequence[NewExecution]]:
-    if not isinstance(value, FanOut):
+    if not is_fan_out(value):
         msg = (
             f"parent task {task.name!r} returned {type(value).__name__}: it must return "
             "FanOut(output, children)"
         )
         raise OutputError(msg)
-    fan_out: FanOut[Any] = value
-    output = task.own_output.encode(fan_out.output)
+    output = task.own_output.encode(value.output)
     if len(output) > run.services.max_output:
         raise PayloadTooLargeError(
             task.name, "own output", len(output), run.services.max_output, "max_output"
         )
-    return output, [run.child(call, index) for index, call in enumerate(fan_out.children)]
+    return output, [run.child(call, index) for index, call in enumerate(value.children)]
 
 
 def _pages(run: Run, children: Sequence[NewExecution]) -> Iterator[list[NewExecution]]:

@@ -8,13 +8,12 @@ from ...failure import ErrorInfo
 from ...options import Policy
 from ...storage import Phase, Query, Record, Transition
 from ...tasks.kinds import SequenceTask
-from ...tasks.registry import Tasks
 from ...tasks.task import Call, FunctionTask, Task
 from ..attempt import Failed, Succeeded
 from ..run import Run, noted
 
 
-async def run_sequence(run: Run, task: SequenceTask[..., Any], tasks: Tasks) -> Transition | None:
+async def run_sequence(run: Run, task: SequenceTask[..., Any]) -> Transition | None:
     """Run steps until one has to wait, fails, or was the last."""
     step = _step(run.record)
     value: bytes | None = None
@@ -28,25 +27,15 @@ async def run_sequence(run: Run, task: SequenceTask[..., Any], tasks: Tasks) -> 
         run.remember(phase=Phase.READY, attempt=0, error=None, state=_encode(step))
     while True:
         run.step = step
-        part = task.steps[step]
-        try:
-            arguments = await _arguments(run, task, step, value)
-        except InputError as error:
-            return _failure(run, task, step, Failed(_info(error)))
-        if not isinstance(part, FunctionTask):
-            return _as_child(run, part, step, arguments)
-        result = await run.call(part, *arguments, policy=Policy.decode(part.policy))
-        if not isinstance(result, Succeeded):
-            return _failure(run, task, step, result)
-        try:
-            value = part.output_codec.encode(result.value)
-        except OutputError as error:
-            return _failure(run, task, step, Failed(_info(error)))
+        result = await _one_step(run, task, step, value)
+        if not isinstance(result, bytes):
+            return result
         if step + 1 == len(task.steps):
-            return run.completed(value)
-        too_large = run.completed(value, f"output of step {step}")
+            return run.completed(result)
+        too_large = run.completed(result, f"output of step {step}")
         if too_large.phase is not Phase.COMPLETED:
             return too_large
+        value = result
         step += 1
         await run.keep(
             run.progress(
@@ -58,6 +47,26 @@ async def run_sequence(run: Run, task: SequenceTask[..., Any], tasks: Tasks) -> 
             )
         )
         run.remember(state=_encode(step), attempt=0, crashes=0, error=None)
+
+
+async def _one_step(
+    run: Run, task: SequenceTask[..., Any], step: int, value: bytes | None
+) -> bytes | Transition | None:
+    """Return the step's encoded result, or what ends this activation."""
+    part = task.steps[step]
+    try:
+        arguments = await _arguments(run, task, step, value)
+    except InputError as error:
+        return _failure(run, task, step, Failed(_info(error)))
+    if not isinstance(part, FunctionTask):
+        return _as_child(run, part, step, arguments)
+    result = await run.call(part, *arguments, policy=Policy.decode(part.policy))
+    if not isinstance(result, Succeeded):
+        return _failure(run, task, step, result)
+    try:
+        return part.output_codec.encode(result.value)
+    except OutputError as error:
+        return _failure(run, task, step, Failed(_info(error)))
 
 
 def _step(record: Record) -> int:
