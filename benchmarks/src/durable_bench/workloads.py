@@ -6,7 +6,7 @@ user code ran and how long each of its units took.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,12 +65,21 @@ async def _call(subject: Subject, number: int, latencies: list[float]) -> None:
 
 
 async def _stream(subject: Subject, case: Case, latencies: list[float]) -> int:
-    async def caller(numbers: Iterator[int]) -> None:
-        for number in numbers:
+    if case.width == 1:
+        for number in range(case.count):
             await _call(subject, number, latencies)
+        return case.count
+    places = asyncio.Semaphore(case.width)
 
-    numbers = iter(range(case.count))
-    await asyncio.gather(*(caller(numbers) for _ in range(case.width)))
+    async def caller(number: int) -> None:
+        await _call(subject, number, latencies)
+        places.release()
+
+    # Each call comes from a task of its own, as requests to a server do.
+    async with asyncio.TaskGroup() as group:
+        for number in range(case.count):
+            await places.acquire()
+            group.create_task(caller(number))
     return case.count
 
 
