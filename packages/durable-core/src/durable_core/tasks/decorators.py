@@ -18,7 +18,7 @@ class TaskDecorator(Protocol):
     """Makes a task of a function, with the options given before."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap] # an async function is also a function
+    def __call__(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload] # async is more special
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload

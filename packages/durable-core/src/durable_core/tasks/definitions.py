@@ -80,7 +80,7 @@ class Definitions(ABC):
         """
 
     @overload
-    def task(  # type: ignore[overload-overlap] # an async function is also a function
+    def task(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload] # async is more special
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
@@ -94,13 +94,14 @@ class Definitions(ABC):
     @overload
     def task(
         self,
+        /,
         *,
         name: str | None = None,
         run_in: WhereToRun = "auto",
         validate: Callable[..., object] | None = None,
         **options: Unpack[Options],
     ) -> TaskDecorator: ...
-    def task(  # type: ignore[misc] # mypy takes Unpack in two places for two things
+    def task(
         self,
         function: Callable[..., Any] | None = None,
         /,
@@ -166,6 +167,7 @@ class Definitions(ABC):
     @overload
     def parent(
         self,
+        /,
         *,
         name: str | None = None,
         finalize: None = None,
@@ -176,6 +178,7 @@ class Definitions(ABC):
     @overload
     def parent(
         self,
+        /,
         *,
         name: str | None = None,
         finalize: Task[..., R],
@@ -185,6 +188,7 @@ class Definitions(ABC):
     @overload
     def parent(
         self,
+        /,
         *,
         name: str | None = None,
         finalize: Callable[[Any], Coroutine[Any, Any, R]],
@@ -194,13 +198,14 @@ class Definitions(ABC):
     @overload
     def parent(
         self,
+        /,
         *,
         name: str | None = None,
         finalize: Callable[[Any], R],
         validate: Callable[..., object] | None = None,
         **options: Unpack[Options],
     ) -> FinalizedDecorator[R]: ...
-    def parent(  # type: ignore[misc] # likewise
+    def parent(
         self,
         function: Callable[..., Any] | None = None,
         /,

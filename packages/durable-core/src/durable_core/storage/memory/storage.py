@@ -61,6 +61,10 @@ _CAPABILITIES = Capabilities(
 )
 
 
+def _machine_time() -> int:
+    return time.time_ns() // 1_000
+
+
 class _Namespace:
     """What all handles on one namespace share."""
 
@@ -78,10 +82,19 @@ class MemoryStorage:
 
     Args:
         sharing: Another handle whose data to share; a namespace of its own by default.
+        clock: Returns the time in microseconds since the Unix epoch; by default that of `sharing`,
+            or the machine's.
     """
 
-    def __init__(self, *, sharing: "MemoryStorage | None" = None) -> None:
+    def __init__(
+        self,
+        *,
+        sharing: "MemoryStorage | None" = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         self._space: _Namespace = _Namespace() if sharing is None else sharing._space  # noqa: SLF001
+        inherited = _machine_time if sharing is None else sharing._clock  # noqa: SLF001
+        self._clock: Callable[[], int] = clock or inherited
         self._closed = False
 
     @property
@@ -99,8 +112,8 @@ class MemoryStorage:
         self._closed = True
 
     async def clock(self) -> int:
-        """Return this machine's time."""
-        return time.time_ns() // 1_000
+        """Return this machine's time, or that of the clock it was given."""
+        return self._clock()
 
     async def insert(self, *, items: Sequence[NewExecution], now: int) -> Sequence[Inserted]:
         """See `Storage.insert`."""
@@ -194,7 +207,7 @@ class MemoryStorage:
                 Lease(executor=executor, started_at=now, expires_at=now + ttl, info=info),
                 register=register,
                 signs_off=ttl <= 0,
-                clock=time.time_ns() // 1_000,
+                clock=self._clock(),
             )
 
     async def reap(self, *, now: int, limit: int) -> Reaped:
