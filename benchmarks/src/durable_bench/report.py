@@ -128,12 +128,11 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _row(key: str, outcome: Outcome) -> tuple[str, ...]:
-    name = f"{key:<9} {outcome.case.title}"
     engine, sketch = outcome.engine, outcome.sketch
     if engine is None:
-        return (f"{name} (not run: {outcome.not_run})", *("",) * (len(_HEADINGS) - 1))
+        return (key, *("",) * (len(_HEADINGS) - 1))
     return (
-        name,
+        key,
         _number(engine.tasks_per_second, ",.0f"),
         _number(engine.p50_ms, ".2f"),
         _number(engine.p95_ms, ".2f"),
@@ -158,6 +157,9 @@ def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
 
 
 def _remarks(outcome: Outcome) -> Iterator[str]:
+    yield outcome.case.title
+    if outcome.not_run is not None:
+        yield f"not run: {outcome.not_run}"
     if outcome.ratios and len(set(outcome.ratios)) > 1:
         low, high = outcome.ratios
         yield f"ratios between {low:.2f} and {high:.2f}"
