@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from ..storage import (
@@ -44,6 +43,7 @@ from .hooks import HookRelay, Hooks
 from .ids import new_owner
 from .run import Services
 from .runner import Callbacks, Runner
+from .settings import Settings
 from .slots import Isolation, Slots
 from .waiters import Ended, Waiters
 from .workers import Workers
@@ -51,27 +51,6 @@ from .writer import Writer
 
 _LOG = logging.getLogger("durable")
 _PURGE_LIMIT = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What an executor is told at its making; times in seconds, sizes in bytes."""
-
-    name: str
-    queues: Sequence[str]
-    concurrency: int
-    lease: float
-    poll_interval: float | None
-    max_input: int
-    max_output: int
-    migrate: bool
-    client_only: bool
-    shutdown_timeout: float
-    crash_limit: int
-    threads: int
-    processes: int
-    retention: float | None
-    patience: float
 
 
 class Engine:

@@ -4,16 +4,16 @@ import random as random_module
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypedDict, TypeVar, Unpack
+from typing import Any, ParamSpec, Self, TypeVar
 
 from ..codec.serializer import JsonSerializer, Serializer
-from ..durations import Duration, to_us
+from ..durations import Duration
 from ..engine.clock import Clock, SystemClock
-from ..engine.engine import Engine, Settings
+from ..engine.engine import Engine
 from ..engine.hooks import Hooks
 from ..engine.ids import new_request
+from ..engine.settings import Settings
 from ..engine.waiters import Many
 from ..errors import (
     ExecutionNotFoundError,
@@ -22,38 +22,29 @@ from ..errors import (
     UnknownTaskError,
     WaitTimeoutError,
 )
-from ..failure import ErrorInfo
-from ..options import EnqueueOptions
 from ..storage import (
     CancelOutcome,
-    CountBy,
     NewExecution,
-    Phase,
-    Query,
-    Status,
     Storage,
-    Wake,
-    WakeOutcome,
 )
 from ..storage.adapters import Metered, MethodMetrics, binder_of
 from ..tasks.definitions import Definitions
-from ..tasks.kinds import SleepingTask
 from ..tasks.registry import Tasks
 from ..tasks.task import Call, Task
 from .bound import BoundExecutor, handle_of
-from .execution import Executions, execution_of, result_of
+from .checks import at_least, patience as patience_of, seconds
+from .execution import result_of
 from .handle import Handle
+from .lookup import Lookup
+from .sleepers import Sleepers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DEFAULT_KEEP = timedelta(days=1)
-"""How long a wake-up that arrives before its sleeper is kept."""
-
 _MEBIBYTE = 1024 * 1024
 
 
-class DurableExecutor(Definitions):
+class DurableExecutor(Definitions, Lookup, Sleepers):
     """Runs tasks durably: at least once each, their results recorded once.
 
     Define tasks with its decorators, enter it with ``async with``, and enqueue. Any number of
@@ -114,12 +105,12 @@ class DurableExecutor(Definitions):
         clock: Clock | None = None,
         random: Callable[[], float] | None = None,
     ) -> None:
-        _at_least("concurrency", concurrency, 1)
-        _at_least("crash_limit", crash_limit, 1)
-        _at_least("max_input", max_input, 1)
-        _at_least("max_output", max_output, 1)
-        _at_least("process_workers", process_workers, 1)
-        _at_least("thread_workers", concurrency if thread_workers is None else thread_workers, 1)
+        at_least("concurrency", concurrency, 1)
+        at_least("crash_limit", crash_limit, 1)
+        at_least("max_input", max_input, 1)
+        at_least("max_output", max_output, 1)
+        at_least("process_workers", process_workers, 1)
+        at_least("thread_workers", concurrency if thread_workers is None else thread_workers, 1)
         if isinstance(queues, str) or not queues:
             msg = f"queues must be a list with at least one name, not {queues!r}"
             raise OptionError(msg)
@@ -127,20 +118,20 @@ class DurableExecutor(Definitions):
             name=name or socket.gethostname(),
             queues=tuple(dict.fromkeys(queues)),
             concurrency=concurrency,
-            lease=_seconds("lease", lease, at_least=0.1),
+            lease=seconds("lease", lease, at_least=0.1),
             poll_interval=None
             if poll_interval is None
-            else _seconds("poll_interval", poll_interval),
+            else seconds("poll_interval", poll_interval),
             max_input=max_input,
             max_output=max_output,
             migrate=migrate,
             client_only=client_only,
-            shutdown_timeout=_seconds("shutdown_timeout", shutdown_timeout, at_least=0),
+            shutdown_timeout=seconds("shutdown_timeout", shutdown_timeout, at_least=0),
             crash_limit=crash_limit,
             threads=concurrency if thread_workers is None else thread_workers,
             processes=process_workers,
-            retention=None if retention is None else _seconds("retention", retention, at_least=0),
-            patience=_seconds("patience", patience, at_least=0),
+            retention=None if retention is None else seconds("retention", retention, at_least=0),
+            patience=seconds("patience", patience, at_least=0),
         )
         self._serializer = serializer or JsonSerializer()
         self.tasks = Tasks(serializer=self._serializer)
@@ -214,7 +205,7 @@ class DurableExecutor(Definitions):
             return
         patience = self._settings.shutdown_timeout
         if timeout is not None:
-            patience = _seconds("timeout", timeout, at_least=0)
+            patience = seconds("timeout", timeout, at_least=0)
         try:
             await engine.stop(patience)
         finally:
@@ -331,7 +322,7 @@ class DurableExecutor(Definitions):
         if binder is None:
             msg = "this storage cannot join a caller's transaction (its capability 'bind' is off)"
             raise OptionError(msg)
-        return BoundExecutor(self.engine, binder.bind(tx), self._known)
+        return BoundExecutor(self.engine, binder.bind(tx), self.check_known)
 
     async def _enqueue(self, call: Call[R]) -> Handle[R]:
         engine = self.engine
@@ -339,12 +330,17 @@ class DurableExecutor(Definitions):
         return handle_of(engine, call, item, await engine.insert(item))
 
     def _item(self, engine: Engine, call: Call[Any]) -> NewExecution:
-        self._known(call.task)
+        self.check_known(call.task)
         item = engine.rows.new(call, now=engine.time.now())
         owner = engine.may_hold(item)
         return item if owner is None else replace(item, owner=owner)
 
-    def _known(self, task: Task[..., Any]) -> None:
+    def check_known(self, task: Task[..., Any]) -> None:
+        """Refuse a task that was not defined for this executor.
+
+        Raises:
+            UnknownTaskError: It was not.
+        """
         known = self.tasks.find(task.name)
         if known is None:
             raise UnknownTaskError(
@@ -390,7 +386,7 @@ class DurableExecutor(Definitions):
         engine = self.engine
         handles = list(handles)
         many = Many(handle.id for handle in handles)
-        if not await many.wait(engine.waiters, engine.clock, _patience(timeout)):
+        if not await many.wait(engine.waiters, engine.clock, patience_of(timeout)):
             msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
             raise WaitTimeoutError(msg)
         results: list[R] = []
@@ -411,208 +407,3 @@ class DurableExecutor(Definitions):
         """
         (answer,) = await self.engine.cancel([id], new_request())
         return answer.outcome in (CancelOutcome.ENDED, CancelOutcome.MARKED)
-
-    # Sleepers
-
-    async def wake(
-        self,
-        task: SleepingTask[R],
-        key: str,
-        value: R,
-        *,
-        keep: Duration | None = DEFAULT_KEEP,
-    ) -> WakeOutcome:
-        """Complete the sleeper of this key; if there is none yet, keep the value for it.
-
-        Args:
-            task: Whose sleeper.
-            key: Its wake key.
-            value: Becomes its result.
-            keep: How long to keep the value if nobody sleeps there yet; None does not keep it.
-
-        Returns:
-            WOKEN; KEPT; ALREADY_KEPT: another value waits there, this one is dropped; LATE: the
-            sleeper is just timing out; NOBODY: nobody sleeps there and it was not to be kept.
-
-        Raises:
-            OutputError: The value does not fit the task's output type.
-        """
-        payload = task.output_codec.encode(value)
-        return await self._wake(task, key, Phase.COMPLETED, payload, keep)
-
-    async def wake_failed(
-        self,
-        task: SleepingTask[Any],
-        key: str,
-        error: BaseException | str,
-        *,
-        keep: Duration | None = DEFAULT_KEEP,
-    ) -> WakeOutcome:
-        """Fail the sleeper of this key; if there is none yet, keep the error for it.
-
-        Args:
-            task: Whose sleeper.
-            key: Its wake key.
-            error: An exception, or a message.
-            keep: See `wake`.
-
-        Returns:
-            See `wake`.
-        """
-        raised = RuntimeError(error) if isinstance(error, str) else error
-        payload = ErrorInfo.from_exception(raised, retryable=False).encode()
-        return await self._wake(task, key, Phase.FAILED, payload, keep)
-
-    async def _wake(
-        self,
-        task: SleepingTask[Any],
-        key: str,
-        phase: Phase,
-        payload: bytes,
-        keep: Duration | None,
-    ) -> WakeOutcome:
-        engine = self.engine
-        self._known(task)
-        keep_until = None if keep is None else engine.time.now() + to_us(keep, "keep")
-        item = Wake(
-            task=task.name,
-            wake_key=key,
-            phase=phase,
-            payload=payload,
-            request=new_request(),
-            keep_until=keep_until,
-        )
-        return (await engine.wake(item)).outcome
-
-    # Looking
-
-    async def find(
-        self,
-        *,
-        statuses: Iterable[Status] | None = None,
-        task: Task[..., Any] | str | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] = (),
-        parent_id: str | None = None,
-        root_id: str | None = None,
-        id_prefix: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> Executions:
-        """List executions; conditions are combined by AND.
-
-        Args:
-            statuses: Any of these.
-            task: Of this task.
-            queue: Served there.
-            tags: With all of these.
-            parent_id: Children of this execution.
-            root_id: The tree below this execution, itself included.
-            id_prefix: Ids that begin so.
-            created_after: At or after; with a time zone.
-            created_before: Before; with a time zone.
-            limit: At most so many a page.
-            cursor: From the page before.
-        """
-        query = _query(
-            task,
-            statuses,
-            tags,
-            created_after,
-            created_before,
-            queue=queue,
-            parent_id=parent_id,
-            root_id=root_id,
-            id_prefix=id_prefix,
-        )
-        engine = self.engine
-        page = await engine.writer.patiently(
-            lambda: engine.storage.find(query=query, limit=limit, cursor=cursor)
-        )
-        return Executions(items=[execution_of(head) for head in page.items], cursor=page.cursor)
-
-    async def count(
-        self,
-        *,
-        by: CountBy | str | None = None,
-        statuses: Iterable[Status] | None = None,
-        task: Task[..., Any] | str | None = None,
-        queue: str | None = None,
-        tags: Iterable[str] = (),
-        cap: int | None = None,
-    ) -> dict[str, int]:
-        """Count executions.
-
-        Args:
-            by: ``"status"``, ``"task"`` or ``"queue"``; None counts all, under the key ``"*"``.
-            statuses: Any of these.
-            task: Of this task.
-            queue: Served there.
-            tags: With all of these.
-            cap: Stop counting there.
-        """
-        query = _query(task, statuses, tags, queue=queue)
-        split = None if by is None else CountBy(by)
-        engine = self.engine
-        return dict(
-            await engine.writer.patiently(
-                lambda: engine.storage.count(query=query, by=split, cap=cap)
-            )
-        )
-
-    async def purge(self, *, older_than: Duration) -> int:
-        """Delete executions that finished longer ago than this; returns how many.
-
-        Their ids and keys are free again. Children stay while their parent is unfinished.
-        """
-        return await self.engine.purge(to_us(older_than, "older_than"))
-
-
-class _Exactly(TypedDict, total=False):
-    queue: str | None
-    parent_id: str | None
-    root_id: str | None
-    id_prefix: str | None
-
-
-def _query(
-    task: Task[..., Any] | str | None,
-    statuses: Iterable[Status] | None,
-    tags: Iterable[str],
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
-    **exactly: Unpack[_Exactly],
-) -> Query:
-    name = task.name if isinstance(task, Task) else task
-    return Query(
-        statuses=None if statuses is None else frozenset(statuses),
-        tasks=None if name is None else frozenset({name}),
-        tags=frozenset(tags),
-        created_from=_since_epoch(created_after),
-        created_before=_since_epoch(created_before),
-        **exactly,
-    )
-
-
-def _since_epoch(moment: datetime | None) -> int | None:
-    return EnqueueOptions(start_at=moment).start_at_us
-
-
-def _seconds(what: str, value: Duration, *, at_least: float = 0.001) -> float:
-    seconds = to_us(value, what) / 1e6
-    if seconds < at_least:
-        msg = f"{what} must be at least {at_least:g} s, not {seconds:g} s"
-        raise OptionError(msg)
-    return seconds
-
-
-def _patience(timeout: Duration | None) -> float | None:
-    return None if timeout is None else to_us(timeout, "timeout") / 1e6
-
-
-def _at_least(what: str, value: int, low: int) -> None:
-    if type(value) is not int or value < low:
-        msg = f"{what} must be a whole number of at least {low}, not {value!r}"
-        raise OptionError(msg)
