@@ -2,14 +2,21 @@
 
 from .checks.apply import ApplyChecks
 from .checks.apply_again import ApplyAgainChecks
+from .checks.bind import BindChecks
 from .checks.bytes import ByteChecks
 from .checks.cancel import CancelChecks
+from .checks.capability import CapabilityChecks
 from .checks.claim import ClaimChecks
+from .checks.error import ErrorChecks
+from .checks.faults import FaultChecks
+from .checks.hint import HintChecks
 from .checks.insert import InsertChecks
 from .checks.lease import LeaseChecks, LeaseMoreChecks
 from .checks.parents import ParentChecks
 from .checks.parents_more import ParentMoreChecks
+from .checks.purge import PurgeChecks
 from .checks.read import ReadChecks
+from .checks.schema import SchemaChecks
 from .checks.time import TimeChecks
 from .checks.wake import WakeChecks
 
@@ -28,6 +35,13 @@ class StorageConformance(
     TimeChecks,
     ReadChecks,
     ByteChecks,
+    HintChecks,
+    BindChecks,
+    PurgeChecks,
+    SchemaChecks,
+    FaultChecks,
+    ErrorChecks,
+    CapabilityChecks,
 ):
     """Every check of the suite; a subclass that defines `open` certifies a storage.
 

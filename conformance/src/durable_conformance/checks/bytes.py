@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
+from typing import Any
 from unicodedata import normalize
 
 import pytest
@@ -223,8 +224,9 @@ class ByteChecks(Author):
         before = await stage.everything()
         for answer in (row, await stage.row("a"), (await stage.claim()).records[0]):
             assert isinstance(answer, Record)
+            changeable: Any = answer
             with pytest.raises(FrozenInstanceError):
-                answer.phase = Phase.FAILED  # type: ignore[misc]
+                changeable.phase = Phase.FAILED
             assert isinstance(answer.input, bytes)
             assert isinstance(answer.tags, frozenset)
         page = await stage.storage.find(query=Query(), limit=10, payload=True)
