@@ -38,17 +38,23 @@ class Entry(Generic[ItemT, AnswerT]):
 
     def answer(self, answer: AnswerT) -> None:
         """Hand the answer over."""
-        if self.then is not None:
-            self.then(answer)
+        self._tell(answer)
         if not self.future.done():
             self.future.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Hand the error over."""
-        if self.then is not None:
-            self.then(error)
+        self._tell(error)
         if not self.future.done():
             self.future.set_exception(error)
+
+    def _tell(self, outcome: AnswerT | Exception) -> None:
+        if self.then is None:
+            return
+        try:
+            self.then(outcome)
+        except Exception:  # noqa: BLE001 - it must not stop the writes of others
+            _LOG.exception("taking over the answer to %r failed", self.item)
 
 
 class Channel(Generic[ItemT, AnswerT]):

@@ -22,6 +22,7 @@ from ..storage import (
     PulseConnection,
     Ready,
     Reaped,
+    SchemaMissingError,
     Status,
     Storage,
     StorageError,
@@ -41,6 +42,7 @@ from .heart import Heart
 from .held import Reason
 from .hooks import HookRelay, Hooks
 from .ids import new_owner
+from .retention import Retention
 from .run import Services
 from .runner import Callbacks, Runner
 from .settings import Settings
@@ -50,7 +52,6 @@ from .workers import Workers
 from .writer import Writer
 
 _LOG = logging.getLogger("durable")
-_PURGE_LIMIT = 1000
 
 
 class Engine:
@@ -141,6 +142,7 @@ class Engine:
         self.waiters = Waiters(
             self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
         )
+        self.retention = Retention(self.writer, clock=clock, time=self.time)
         self._inserting: set[str] = set()
         self._hinted = False
         self._accepting = False
@@ -156,7 +158,10 @@ class Engine:
             StorageError: The storage cannot be used; nothing was started.
         """
         check_protocol(self.storage.capabilities, type(self.storage).__name__)
-        await self.storage.setup(migrate=self.settings.migrate)
+        report = await self.storage.setup(migrate=self.settings.migrate)
+        if report.missing:
+            msg = f"the schema is incomplete: {'; '.join(report.missing)}: allow it to migrate"
+            raise SchemaMissingError(msg)
         sent = self.clock.monotonic()
         storage_us = await self.writer.patiently(self.storage.clock)
         self.time.sampled(storage_us, sent, self.clock.monotonic())
@@ -164,7 +169,7 @@ class Engine:
             await self.writer.patiently(self._register)
             self.claimer.start()
             if self.settings.retention is not None:
-                self._spawn(self._purge_for_ever(self.settings.retention), "durable purge")
+                self._spawn(self.retention.keep(self.settings.retention), "durable purge")
         self._accepting = True
         if (listener := listener_of(self.storage)) is not None:
             hints = listener.listen(queues=self.settings.queues)
@@ -364,28 +369,6 @@ class Engine:
             _LOG.warning("hints have stopped: %s; polling instead", error)
         finally:
             self._hinted = self.waiters.hinted = False
-
-    async def _purge_for_ever(self, retention: float) -> None:
-        while True:
-            try:
-                await self.purge(int(retention * 1e6))
-            except StorageError as error:
-                _LOG.warning("purging failed: %s; tried again later", error)
-            await sleep(self.clock, max(1.0, min(3600.0, retention / 10)))
-
-    async def purge(self, older_than_us: int) -> int:
-        """Delete executions that finished longer ago than this, in bounded batches."""
-        total = 0
-        while True:
-            gone = await self.writer.patiently(partial(self._purge_some, older_than_us))
-            total += gone
-            if gone < _PURGE_LIMIT:
-                return total
-
-    async def _purge_some(self, older_than_us: int) -> int:
-        now = self.time.now()
-        before = max(0, now - older_than_us)
-        return await self.storage.purge(finished_before=before, now=now, limit=_PURGE_LIMIT)
 
     @property
     def idle(self) -> bool:

@@ -68,9 +68,13 @@ class Held:
                 task.uncancel()
 
     def interrupt(self, reason: Reason) -> None:
-        """Stop the running code: a coroutine is cancelled, a thread is told."""
-        if self.reason is None or reason > self.reason:
-            self.reason = reason
+        """Stop the running code: a coroutine is cancelled, a thread is told.
+
+        Once per reason, so that a repeated order does not disturb code that is cleaning up.
+        """
+        if self.reason is not None and reason <= self.reason:
+            return
+        self.reason = reason
         self.cancelled.set()
         if self._user and self._task is not None:
             self._task.cancel()

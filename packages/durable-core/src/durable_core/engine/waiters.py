@@ -20,11 +20,19 @@ _REST = 20
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution ended; `status` None: there is no such execution (any more)."""
+    """How an execution ended, or why nobody can tell.
+
+    Attributes:
+        status: A finished status; None: there is no such execution (any more).
+        output: What it returned, encoded.
+        error: What it raised, encoded.
+        unknown: The executor was shut down before the execution ended.
+    """
 
     status: Status | None
     output: bytes | None = None
     error: bytes | None = None
+    unknown: bool = False
 
 
 class Waiter(Protocol):
@@ -56,6 +64,7 @@ class Waiters:
         self._task: asyncio.Task[None] | None = None
         self._look = asyncio.Event()
         self._pause = _FIRST_PAUSE
+        self._closed = False
         self.hinted = False
 
     def __len__(self) -> int:
@@ -64,6 +73,9 @@ class Waiters:
 
     def add(self, execution_id: str, waiter: Waiter) -> None:
         """Register a waiter for an execution."""
+        if self._closed:
+            waiter.ended(execution_id, Ended(None, unknown=True))
+            return
         there = self._waiting.get(execution_id)
         if there is None:
             self._waiting[execution_id] = waiter
@@ -101,11 +113,14 @@ class Waiters:
         self._look.set()
 
     async def close(self) -> None:
-        """Stop looking; waiters stay unanswered."""
+        """Stop looking, and tell everybody who still waits."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
             self._task = None
+        for execution_id in tuple(self._waiting):
+            self.resolve(execution_id, Ended(None, unknown=True))
 
     async def _sweep_for_ever(self) -> None:
         rest_until = self._clock.monotonic()

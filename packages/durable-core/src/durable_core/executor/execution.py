@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..engine.waiters import Ended
 from ..errors import (
     ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
+    ExecutionNotFoundError,
     ExecutionTimedOutError,
     FinalizeFailedError,
+    NotRunningError,
 )
 from ..failure import ErrorInfo
 from ..storage import Head, Status
@@ -41,7 +44,7 @@ class Execution:
         owner: The executor that holds it.
         cancel_requested: Whether its cancellation was requested.
         error: The last or final error.
-        due_at: When it may run (again), or times out; None: not by time.
+        due_at: When it may run (again), or times out; None: at once, or not by time.
         created_at: When it was enqueued.
         started_at: When it was last claimed to be run.
         finished_at: When it ended.
@@ -108,7 +111,7 @@ def execution_of(head: Head) -> Execution:
         owner=head.owner,
         cancel_requested=head.cancel_requested,
         error=None if head.error is None else ErrorInfo.decode(head.error),
-        due_at=_moment(head.due),
+        due_at=_moment(head.due or None),
         created_at=_EPOCH + timedelta(microseconds=head.created_at),
         started_at=_moment(head.started_at),
         finished_at=_moment(head.finished_at),
@@ -127,19 +130,35 @@ _ERRORS: dict[Status, type[ExecutionError]] = {
 }
 
 
-def result_of(
-    execution_id: str,
-    task: Task[..., Any],
-    status: Status,
-    output: bytes | None,
-    error: bytes | None,
-) -> Any:
+def known_end(execution_id: str, task: Task[..., Any], how: Ended) -> Status:
+    """Return the finished status, or raise why there is none to tell.
+
+    Raises:
+        NotRunningError: The executor was shut down before the execution ended.
+        ExecutionNotFoundError: It does not exist, any more or at all.
+    """
+    if how.unknown:
+        raise NotRunningError(
+            f"the executor was shut down before execution {execution_id!r} of task {task.name!r} "
+            "ended; it goes on in other executors, or when one is started"
+        )
+    if how.status is None:
+        raise ExecutionNotFoundError(
+            f"there is no execution {execution_id!r} of task {task.name!r}: it was never "
+            "enqueued, or it was purged"
+        )
+    return how.status
+
+
+def result_of(execution_id: str, task: Task[..., Any], how: Ended) -> Any:
     """Return the result of a finished execution, or raise what its end means.
 
     Raises:
         ExecutionError: The subclass that fits the status; it carries the original error.
+        NotRunningError: See `known_end`; likewise `ExecutionNotFoundError`.
     """
+    status = known_end(execution_id, task, how)
     if status is Status.COMPLETED:
-        return task.output_codec.decode(b"null" if output is None else output)
-    info = None if error is None else ErrorInfo.decode(error)
+        return task.output_codec.decode(b"null" if how.output is None else how.output)
+    info = None if how.error is None else ErrorInfo.decode(how.error)
     raise _ERRORS[status](execution_id, task.name, status.value, info)

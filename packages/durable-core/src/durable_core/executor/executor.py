@@ -14,13 +14,11 @@ from ..engine.engine import Engine
 from ..engine.hooks import Hooks
 from ..engine.ids import new_request
 from ..engine.settings import Settings
-from ..engine.waiters import Many
 from ..errors import (
     ExecutionNotFoundError,
     NotRunningError,
     OptionError,
     UnknownTaskError,
-    WaitTimeoutError,
 )
 from ..storage import (
     CancelOutcome,
@@ -32,9 +30,8 @@ from ..tasks.definitions import Definitions
 from ..tasks.registry import Tasks
 from ..tasks.task import Call, Task
 from .bound import BoundExecutor, handle_of
-from .checks import at_least, patience as patience_of, seconds
-from .execution import result_of
-from .handle import Handle
+from .checks import at_least, seconds
+from .handle import Handle, results_of
 from .lookup import Lookup
 from .sleepers import Sleepers
 
@@ -383,20 +380,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
             ExecutionError: The first in order that did not complete, when all have ended.
             WaitTimeoutError: The patience ended; the executions go on.
         """
-        engine = self.engine
-        handles = list(handles)
-        many = Many(handle.id for handle in handles)
-        if not await many.wait(engine.waiters, engine.clock, patience_of(timeout)):
-            msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
-            raise WaitTimeoutError(msg)
-        results: list[R] = []
-        for handle in handles:
-            how = many.ends[handle.id]
-            if how is None or how.status is None:
-                raise ExecutionNotFoundError(f"there is no execution {handle.id!r} any more")
-            task = handle.task
-            results.append(result_of(handle.id, task, how.status, how.output, how.error))
-        return results
+        return await results_of(self.engine, list(handles), timeout)
 
     async def cancel(self, id: str) -> bool:  # noqa: A002
         """Cancel an execution by id, without waiting for a running one to stop.

@@ -1,7 +1,7 @@
 """A handle: one execution, typed by its task, from any process that knows its id."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -10,13 +10,15 @@ from ..engine.calls import FINALIZER
 from ..engine.engine import Engine
 from ..engine.ids import new_request
 from ..engine.kinds.inputs import child_result
-from ..engine.waiters import Ended, One
+from ..engine.waiters import Ended, Many, One
 from ..errors import ExecutionNotFoundError, WaitTimeoutError
 from ..storage import CancelOutcome, Query, Record, Status
 from ..tasks.results import ChildResult
 from ..tasks.task import Task
-from .execution import Execution, execution_of, result_of
+from .checks import patience
+from .execution import Execution, execution_of, known_end, result_of
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -88,9 +90,7 @@ class Handle(Generic[R_co]):
             WaitTimeoutError: The patience ended; the execution goes on.
             ExecutionNotFoundError: It does not exist, any more or at all.
         """
-        how = await self._ended(timeout)
-        assert how.status is not None  # noqa: S101 - `_ended` raises then
-        result: R_co = result_of(self.id, self.task, how.status, how.output, how.error)
+        result: R_co = result_of(self.id, self.task, await self._ended(timeout))
         return result
 
     def __await__(self) -> Generator[Any, None, R_co]:
@@ -176,8 +176,7 @@ class Handle(Generic[R_co]):
                 f"execution {self.id} of task {self.task.name!r} has not ended after "
                 f"{to_us(timeout or 0, 'timeout') / 1e6:g} s; it goes on"
             )
-        if how.status is None:
-            raise ExecutionNotFoundError(_missing(self.task.name, self.id))
+        known_end(self.id, self.task, how)
         return how
 
 
@@ -186,3 +185,16 @@ def _missing(task: str, execution_id: str) -> str:
         f"there is no execution {execution_id!r} of task {task!r}: it was never enqueued, or it "
         "was purged"
     )
+
+
+async def results_of(
+    engine: Engine, handles: Sequence[Handle[R]], timeout: Duration | None
+) -> list[R]:
+    """Wait for many executions; see `DurableExecutor.results`."""
+    many = Many(handle.id for handle in handles)
+    if not await many.wait(engine.waiters, engine.clock, patience(timeout)):
+        msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
+        raise WaitTimeoutError(msg)
+    return [
+        result_of(handle.id, handle.task, many.ends[handle.id] or Ended(None)) for handle in handles
+    ]

@@ -102,7 +102,7 @@ class Lookup(ABC):
 
         Their ids and keys are free again. Children stay while their parent is unfinished.
         """
-        return await self.engine.purge(to_us(older_than, "older_than"))
+        return await self.engine.retention.purge(to_us(older_than, "older_than"))
 
 
 class _Exactly(TypedDict, total=False):
