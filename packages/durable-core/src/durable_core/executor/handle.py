@@ -1,7 +1,7 @@
 """A handle: one execution, typed by its task, from any process that knows its id."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +25,7 @@ R_co = TypeVar("R_co", covariant=True)
 class Handle(Generic[R_co]):
     """One execution: ask for its status, wait for it, cancel it.
 
-    Light: 100,000 of them may be kept. Awaiting a handle is awaiting its `result`.
+    Light: 100,000 of them may be kept.
 
     Attributes:
         id: The execution's id.
@@ -92,10 +92,6 @@ class Handle(Generic[R_co]):
         """
         result: R_co = result_of(self.id, self.task, await self._ended(timeout))
         return result
-
-    def __await__(self) -> Generator[Any, None, R_co]:
-        """Wait for the result."""
-        return self.result().__await__()
 
     async def request_cancel(self) -> CancelOutcome:
         """Ask that it be cancelled, without waiting for a running one to stop.

@@ -93,7 +93,17 @@ class Compositions(ABC):
     ) -> SequenceTask[P, E]: ...
     @overload
     def sequence(
-        self, name: str, s1: Task[P, Any], /, *steps: Task[..., Any], **options: Unpack[LifeOptions]
+        self,
+        name: str,
+        s1: Task[P, Any],
+        s2: Task[..., Any],
+        s3: Task[..., Any],
+        s4: Task[..., Any],
+        s5: Task[..., Any],
+        s6: Task[..., Any],
+        /,
+        *steps: Task[..., Any],
+        **options: Unpack[LifeOptions],
     ) -> SequenceTask[P, Any]: ...
     def sequence(self, name: str, /, *steps: Any, **options: Unpack[LifeOptions]) -> Any:
         """Run tasks one after the other: the output of one is the only argument of the next.
