@@ -40,7 +40,7 @@ class NewRows:
             id: A child's id; roots get their own or a new one.
             parent: The parent of a child.
             index: A child's place.
-            owner: Ask to be held by this executor at once.
+            owner: Ask to be held by this executor at once, if it is due.
 
         Raises:
             PayloadTooLargeError: The arguments are larger than allowed.
@@ -59,6 +59,8 @@ class NewRows:
                 "child's id follows from its parent and its place"
             )
         sleeping = isinstance(task, SleepingTask)
+        due = _due(call, now)
+        at_once = not sleeping and due is not None and due <= now
         return NewExecution(
             id=id or given.id or new_id(now),
             task=task.name,
@@ -72,8 +74,8 @@ class NewRows:
             tags=options.tags,
             priority=options.priority,
             phase=Phase.SLEEPING if sleeping else Phase.READY,
-            due=_due(call, now),
-            owner=owner,
+            due=due,
+            owner=owner if at_once else None,
             options=task.policy,
             meta=given.meta or b"",
             input=call.input,

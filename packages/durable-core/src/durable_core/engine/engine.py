@@ -18,7 +18,6 @@ from ..storage import (
     Inserted,
     InsertOutcome,
     NewExecution,
-    Phase,
     PulseConnection,
     Ready,
     Reaped,
@@ -224,17 +223,14 @@ class Engine:
             self._inserting.add(item.id)
         return self.writer.insert(item, partial(self._inserted, item))
 
-    def may_hold(self, item: NewExecution) -> str | None:
+    def may_hold(self, task: str, queue: str) -> str | None:
         """Return who may hold a new row at once: only if it would overtake nobody."""
         if (
-            item.due is None
-            or item.phase is not Phase.READY
-            or not self._accepting
+            not self._accepting
             or not self.claimer.caught_up
             or self.slots.free <= len(self._inserting)
-            or item.queue not in self.settings.queues
-            or item.task not in self.tasks.names()
-            or item.due > self.time.now()
+            or queue not in self.settings.queues
+            or task not in self.tasks.names()
         ):
             return None
         return self._claiming_owner()

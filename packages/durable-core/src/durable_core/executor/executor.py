@@ -3,7 +3,6 @@
 import random as random_module
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -328,9 +327,9 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
 
     def _item(self, engine: Engine, call: Call[Any]) -> NewExecution:
         self.check_known(call.task)
-        item = engine.rows.new(call, now=engine.time.now())
-        owner = engine.may_hold(item)
-        return item if owner is None else replace(item, owner=owner)
+        task = call.task
+        owner = engine.may_hold(task.name, task.options.queue)
+        return engine.rows.new(call, now=engine.time.now(), owner=owner)
 
     def check_known(self, task: Task[..., Any]) -> None:
         """Refuse a task that was not defined for this executor.
