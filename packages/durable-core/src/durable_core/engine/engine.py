@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..storage import (
@@ -18,6 +19,7 @@ from ..storage import (
     Inserted,
     InsertOutcome,
     NewExecution,
+    Phase,
     PulseConnection,
     Ready,
     Reaped,
@@ -223,6 +225,14 @@ class Engine:
             self._inserting.add(item.id)
         return self.writer.insert(item, partial(self._inserted, item))
 
+    def insert_soon(self, item: NewExecution) -> "asyncio.Future[Inserted]":
+        """Insert a root, held at once if there is a place left for it."""
+        due_now = item.due is not None and item.due <= self.time.now()
+        if due_now and item.phase is Phase.READY:
+            owner = self.may_hold(item.task, item.queue)
+            item = item if owner is None else replace(item, owner=owner)
+        return self.insert(item)
+
     def may_hold(self, task: str, queue: str) -> str | None:
         """Return who may hold a new row at once: only if it would overtake nobody."""
         if (
@@ -243,6 +253,9 @@ class Engine:
             return
         record = answer.record
         if answer.outcome is not InsertOutcome.CREATED:
+            if record.owner is not None and record.owner == self._holder():
+                # Perhaps an earlier delivery of this very insert, whose answer was lost.
+                self.claimer.unsure()
             return
         if record.owner is not None:
             self.runner.start(record)

@@ -21,7 +21,6 @@ from ..errors import (
 )
 from ..storage import (
     CancelOutcome,
-    NewExecution,
     Storage,
 )
 from ..storage.adapters import Metered, MethodMetrics, binder_of
@@ -289,8 +288,11 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         """
         engine = self.engine
         calls = list(calls)
-        items = [self._item(engine, call) for call in calls]
-        answers = [engine.insert(item) for item in items]
+        for call in calls:
+            self.check_known(call.task)
+        now = engine.time.now()
+        items = [engine.rows.new(call, now=now) for call in calls]
+        answers = [engine.insert_soon(item) for item in items]
         handles: list[Handle[R]] = []
         errors: list[Exception] = []
         for call, item, answer in zip(calls, items, answers, strict=True):
@@ -322,14 +324,11 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
 
     async def _enqueue(self, call: Call[R]) -> Handle[R]:
         engine = self.engine
-        item = self._item(engine, call)
-        return handle_of(engine, call, item, await engine.insert(item))
-
-    def _item(self, engine: Engine, call: Call[Any]) -> NewExecution:
-        self.check_known(call.task)
         task = call.task
+        self.check_known(task)
         owner = engine.may_hold(task.name, task.options.queue)
-        return engine.rows.new(call, now=engine.time.now(), owner=owner)
+        item = engine.rows.new(call, now=engine.time.now(), owner=owner)
+        return handle_of(engine, call, item, await engine.insert(item))
 
     def check_known(self, task: Task[..., Any]) -> None:
         """Refuse a task that was not defined for this executor.
