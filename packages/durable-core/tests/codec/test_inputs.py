@@ -3,19 +3,24 @@
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, Unpack, cast
 
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from durable_core.codec import Codec, InputCodec, JsonSerializer
 from durable_core.errors import InputError, TaskDefinitionError
 
+from .shapes import annotated
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
 JSON = JsonSerializer()
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Line(BaseModel):
@@ -106,7 +111,7 @@ class TestValidation:
 
         def function(size: Size) -> None: ...
 
-        assert refusal(function, Size("wide")).startswith(  # type: ignore[arg-type]
+        assert refusal(function, Size(cast("Any", "wide"))).startswith(
             "task 't': size.width: Input should be a valid integer"
         )
 
@@ -141,16 +146,29 @@ class TestWithoutAnnotation:
         "value", [dt.datetime(2024, 1, 1, tzinfo=dt.UTC), b"bytes", {1}, {1: 2}, Line, [object()]]
     )
     def test_values_that_json_would_change_are_refused(self, value: Any) -> None:
-        def function(a) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
+        def function(a: Any) -> None: ...
 
-        assert refusal(function, value).startswith(
+        assert refusal(annotated(function), value).startswith(
             "task 't': a: without a type annotation only None, bool, int, float, str, list, tuple "
             "and dict with str keys can be passed: annotate the parameter, not "
         )
 
-    def test_surplus_arguments_count_as_well(self) -> None:
-        def function(*args, **kwargs) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN002, ANN003
+    def test_annotations_that_say_nothing_count_as_none(self) -> None:
+        def function(a: Any, b: Any, c: Any, *args: Any, **kwargs: Any) -> None: ...
 
+        spec: Any = P
+        annotated(function, a=Any, b=object, c=T, args=spec.args, kwargs=spec.kwargs)
+        codec = InputCodec.of(function, JSON, task="t")
+        assert codec.decode(codec.encode((1, 2, 3), {})) == ((), {"a": 1, "b": 2, "c": 3})
+        for number in range(4):
+            args: list[Any] = [0, 0, 0, 0]
+            args[number] = b"x"
+            assert "without a type annotation only" in refusal(function, *args)
+
+    def test_surplus_arguments_count_as_well(self) -> None:
+        def function(*args: Any, **kwargs: Any) -> None: ...
+
+        annotated(function)
         assert refusal(function, 1, b"x").startswith("task 't': args[1]: without a type")
         assert refusal(function, a=b"x").startswith("task 't': kwargs.a: without a type")
 
@@ -171,12 +189,21 @@ class TestSerialisation:
             "Unable to serialize unknown type: <class 'object'>"
         )
 
-    def test_text_that_utf8_cannot_carry_is_refused(self) -> None:
-        def function(a: str) -> None: ...
+    def test_the_original_error_is_the_cause(self) -> None:
+        def function(a: dict[str, Any]) -> None: ...
 
-        assert "argument 'a' cannot be serialised" in refusal(function, "\ud800") or (
-            "a: Input should be a valid string" in refusal(function, "\ud800")
-        )
+        codec = InputCodec.of(function, JSON, task="t")
+        with pytest.raises(InputError) as caught:
+            codec.encode(({"x": object()},), {})
+        assert isinstance(caught.value.__cause__, PydanticSerializationError)
+
+    @pytest.mark.parametrize("annotation", [str, Any, dict[str, Any]])
+    def test_text_that_utf8_cannot_carry_is_refused(self, annotation: Any) -> None:
+        def function(a: Any) -> None: ...
+
+        value = {"x": "\ud800"} if annotation == dict[str, Any] else "\ud800"
+        message = refusal(annotated(function, a=annotation), value)
+        assert message.startswith("task 't': a")
 
     def test_bytes_of_a_model_that_are_no_text_are_refused_with_the_remedy(self) -> None:
         class Blob(BaseModel):
@@ -243,6 +270,20 @@ class TestOwnValidator:
         with pytest.raises(InputError) as at_run:
             codec.decode(b'{"a":11}')
         assert str(at_run.value) == expected
+
+    def test_its_error_may_be_as_broken_as_it_likes(self) -> None:
+        class BrokenError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        def function(a: int) -> None: ...
+
+        def validate(a: int) -> None:
+            raise BrokenError(a)
+
+        codec = InputCodec.of(function, JSON, task="t", validate=validate)
+        with pytest.raises(InputError, match=r"BrokenError: <str\(\) raised RuntimeError>"):
+            codec.encode((1,), {})
 
     def test_it_is_not_asked_about_values_that_do_not_fit(self) -> None:
         def function(a: int) -> None: ...

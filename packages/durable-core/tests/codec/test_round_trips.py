@@ -1,14 +1,15 @@
 """Whatever fits its annotation comes back as it was, in its own type."""
 
 import math
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from durable_core.codec import InputCodec, JsonSerializer, OutputCodec, Serializer, compressed
 
-from .shapes import PLAIN_VALUES, SHAPES, Order, Part
+from .shapes import PLAIN_VALUES, SHAPES, Order, Part, annotated
 
 SERIALIZERS: dict[str, Serializer] = {
     "json": JsonSerializer(),
@@ -24,15 +25,12 @@ def codec_of(shape: str, serializer: str) -> InputCodec:
         annotation = SHAPES[shape][0]
 
         def function(
-            first: annotation,  # type: ignore[valid-type]
-            /,
-            second: annotation,  # type: ignore[valid-type]
-            *rest: annotation,  # type: ignore[valid-type]
-            keyword: annotation = ...,  # type: ignore[valid-type]
-            **more: annotation,  # type: ignore[valid-type]
+            first: Any, /, second: Any, *rest: Any, keyword: Any = ..., **more: Any
         ) -> None: ...
 
-        found = InputCodec.of(cast("Any", function), SERIALIZERS[serializer], task=shape)
+        names = ("first", "second", "rest", "keyword", "more")
+        annotated(function, **dict.fromkeys(names, annotation))
+        found = InputCodec.of(function, SERIALIZERS[serializer], task=shape)
         INPUTS[shape, serializer] = found
     return found
 
@@ -79,9 +77,9 @@ def test_arguments_come_back_where_they_were(
 @settings(max_examples=100, deadline=None)
 @given(value=PLAIN_VALUES)
 def test_without_annotations_plain_values_come_back(value: Any) -> None:
-    def function(value): ...  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def function(value: Any) -> Any: ...
 
-    plain = cast("Any", function)
+    plain = annotated(function)
     inputs = InputCodec.of(plain, SERIALIZERS["json"], task="plain")
     outputs = OutputCodec.of(plain, SERIALIZERS["json"], "plain")
     assert same(inputs.decode(inputs.encode_single(value)), ((), {"value": value}))
@@ -93,7 +91,7 @@ def test_infinity_and_nan_come_back_from_everywhere(number: float) -> None:
     def function(a: float, b: float | None, c: Order, d: list[Part], e: Any) -> None: ...
 
     codec = InputCodec.of(function, SERIALIZERS["json"], task="floats")
-    order = Order(orderNumber=1, total="1.50", weight=number)  # type: ignore[arg-type]
+    order = Order(orderNumber=1, total=Decimal("1.50"), weight=number)
     stored = codec.encode((number, number, order, [Part("p", b"", number)], [number]), {})
     _, values = codec.decode(stored)
     found = [values["a"], values["b"], values["c"].weight, values["d"][0].weight, values["e"][0]]

@@ -1,6 +1,6 @@
 """From objects to bytes and back: inputs, outputs and errors of executions."""
 
-from .failure import ErrorInfo
+from ..failure import ErrorInfo
 from .output import OutputCodec
 from .serializer import Codec, JsonSerializer, Serializer, compressed
 from .signature import InputCodec

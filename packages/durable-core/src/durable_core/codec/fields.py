@@ -89,7 +89,7 @@ def _stored_type(parameter: Parameter, hint: Any) -> Any:
         return typing.get_args(hint)[0]
     if getattr(hint, "__unpacked__", False):
         return tuple.__class_getitem__(typing.get_args(hint))
-    if hint is Any or hint is Parameter.empty or _is_open(hint):
+    if hint is Any or hint is object or hint is Parameter.empty or _is_open(hint):
         hint = Annotated[Any, PLAIN]
     if parameter.kind is Parameter.VAR_POSITIONAL:
         return tuple[hint, ...]
@@ -99,5 +99,7 @@ def _stored_type(parameter: Parameter, hint: Any) -> Any:
 
 
 def _is_open(hint: object) -> bool:
-    """Whether a hint leaves the type to the caller: parts of a ParamSpec."""
+    """Whether a hint leaves the type to the caller."""
+    if isinstance(hint, typing.TypeVar):
+        return hint.__bound__ is None and not hint.__constraints__
     return isinstance(hint, typing.ParamSpecArgs | typing.ParamSpecKwargs)

@@ -49,7 +49,10 @@ def _value(value: object) -> str:
 
 
 def _other(error: Exception) -> str:
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - a broken message must not hide the problem
+        text = f"<str() raised {type(broken).__name__}>"
     if isinstance(error, PydanticUserError):
         # The rest is advice for models and links.
         return text.partition("\n")[0].partition(" Set `arbitrary_types_allowed")[0].rstrip(".")

@@ -136,8 +136,8 @@ class InputCodec:
             self._ask_user(checked)
         try:
             return self._codec.encode(checked)
-        except Exception as error:  # noqa: BLE001 - it is the cause of what is raised
-            raise self._unserialisable(checked, error) from None
+        except Exception as error:
+            raise self._unserialisable(checked, error) from error
 
     def encode_single(self, value: object) -> bytes:
         """Encode a value as the only, positional, argument: the input of a chain's next step.
@@ -231,10 +231,7 @@ class InputCodec:
         try:
             check(*args, **kwargs)
         except Exception as error:
-            msg = (
-                f"task {self._task!r}: its validator refused the arguments: "
-                f"{type(error).__name__}: {error}"
-            )
+            msg = f"task {self._task!r}: its validator refused the arguments: {describe(error)}"
             raise InputError(msg) from error
 
     def _unserialisable(self, values: dict[str, Any], error: Exception) -> InputError:
@@ -242,14 +239,10 @@ class InputCodec:
         for name, value in values.items():
             try:
                 self._serializer.codec(self._types[name]).encode(value)
-            except Exception as alone:  # noqa: BLE001 - becomes the cause
+            except Exception as alone:  # noqa: BLE001 - told below
                 where, error = f"argument {name!r}", alone
                 break
-        problem = InputError(
-            f"task {self._task!r}: {where} cannot be serialised: {describe(error)}"
-        )
-        problem.__cause__ = error
-        return problem
+        return InputError(f"task {self._task!r}: {where} cannot be serialised: {describe(error)}")
 
     def _call(self) -> str:
         return f"{self._task}{self._signature}"
