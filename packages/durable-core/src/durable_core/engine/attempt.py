@@ -83,8 +83,8 @@ async def attempt(
             value = await task.function(*args, **kwargs)
         else:
             value = await _elsewhere(held, task, args, kwargs, workers)
-    except (Exception, asyncio.CancelledError, SystemExit) as error:
-        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside(held):
+    except BaseException as error:
+        if not _by_user_code(error, held):
             raise
         held.leave_user_code()
         if isinstance(error, BrokenProcessPool):
@@ -118,10 +118,13 @@ async def _elsewhere(
         raise
 
 
-def _cancelled_from_outside(held: Held) -> bool:
-    """Whether neither the engine nor the user's code is behind a cancellation."""
+def _by_user_code(error: BaseException, held: Held) -> bool:
+    """Whether an error ends the execution: not so if the event loop or the program is ending."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return False
     task = held.task
-    return held.reason is None and task is not None and task.cancelling() > 0
+    from_outside = held.reason is None and task is not None and task.cancelling() > 0
+    return not (isinstance(error, asyncio.CancelledError) and from_outside)
 
 
 def _ended_by(

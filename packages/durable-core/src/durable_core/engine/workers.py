@@ -29,7 +29,7 @@ class Workers:
         """Run a call in a thread, with a copy of the caller's context variables."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._max_threads, thread_name_prefix="durable")
-        return self._threads.submit(copy_context().run, call)
+        return self._threads.submit(copy_context().run, _fit_for_futures, call)
 
     def in_process(
         self, task: FunctionTask[..., Any], args: Sequence[object], kwargs: Mapping[str, object]
@@ -68,5 +68,14 @@ def _run_by_name(
     for part in qualname.split("."):
         found = getattr(found, part)
     function = found.function if isinstance(found, FunctionTask) else found
-    result: object = function(*args, **kwargs)
+    result: object = _fit_for_futures(lambda: function(*args, **kwargs))
     return result
+
+
+def _fit_for_futures(call: Callable[[], object]) -> object:
+    """Make the call; a StopIteration, which no future can carry, is raised as coroutines do."""
+    try:
+        return call()
+    except StopIteration as error:
+        msg = f"the function raised StopIteration({error.value!r})"
+        raise RuntimeError(msg) from error
