@@ -230,7 +230,7 @@ class Stage:
         """Make calls at the same time, begun in random order; answers come as the calls did."""
         order = list(range(len(calls)))
         self.random.shuffle(order)
-        async with asyncio.TaskGroup() as group:
+        async with _single_error(), asyncio.TaskGroup() as group:
             tasks = {place: group.create_task(self._later(calls[place])) for place in order}
         return [tasks[place].result() for place in range(len(calls))]
 
@@ -238,7 +238,7 @@ class Stage:
         self, first: Callable[[], Awaitable[T]], second: Callable[[], Awaitable[U]]
     ) -> tuple[T, U]:
         """Make two calls of different kinds at the same time; either may begin."""
-        async with asyncio.TaskGroup() as group:
+        async with _single_error(), asyncio.TaskGroup() as group:
             if self.random.randrange(2):
                 one = group.create_task(self._later(first))
                 two = group.create_task(self._later(second))
@@ -251,6 +251,15 @@ class Stage:
         for _ in range(self.random.randrange(3)):
             await asyncio.sleep(0)
         return await call()
+
+
+@asynccontextmanager
+async def _single_error() -> AsyncGenerator[None]:
+    """Raise the first error of a group by itself: that is the one to read."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
 
 
 def fresh_namespace(check: str) -> str:

@@ -130,7 +130,7 @@ class ErrorChecks(Author):
         kid = await stage.row("p.0")
         other = await stage.hold("other")
         before = await stage.everything()
-        bad: list[list[Transition]] = [
+        bad: list[Sequence[Transition]] = [
             [keep(parent), keep(parent)],
             [finish(parent), finish(kid)],
             [finish(kid), finish(parent)],
@@ -142,7 +142,7 @@ class ErrorChecks(Author):
             [keep(parent, priority=1001)],
         ]
         for name in _BAD_NAMES:
-            bad.append([keep(parent, checkpoints={name: b""})])
+            bad += [[keep(parent, checkpoints={name: b""})]]
         for items in bad:
             with pytest.raises(InvalidArgumentError):
                 await stage.apply(keep(other, state=b"x"), *items)
