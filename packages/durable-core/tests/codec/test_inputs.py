@@ -325,6 +325,16 @@ class TestStoredInput:
         prefix = "task 't': the stored input does not fit t(a: int, b: int = 2) -> None: "
         assert str(caught.value).startswith(prefix + problem)
 
+    def test_damaged_bytes_are_told_once(self) -> None:
+        def function() -> None: ...
+
+        with pytest.raises(InputError) as caught:
+            InputCodec.of(function, JSON, task="t").decode(b"{")
+        assert str(caught.value) == (
+            "task 't': the stored input does not fit t() -> None: "
+            "Invalid JSON: EOF while parsing an object at line 1 column 1"
+        )
+
     def test_other_serializers_are_checked_for_their_names(self) -> None:
         class Fixed:
             def codec(self, annotation: object) -> Codec[Any]:
