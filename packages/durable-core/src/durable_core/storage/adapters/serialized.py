@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from ..protocol import Storage
@@ -44,13 +46,21 @@ class Serialized(Forwarding):
             self._turns.give_up()
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Somebody in the queue; `granted` once the turn was passed to it."""
+
+    turn: asyncio.Future[None]
+    granted: bool = False
+
+
 class _Turns:
     """A fair lock for coroutines of any event loop; `asyncio.Lock` serves only one."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._taken = False
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[_Waiter] = deque()
 
     async def take(self) -> None:
         """Wait for the turn."""
@@ -58,30 +68,32 @@ class _Turns:
             if not self._taken:
                 self._taken = True
                 return
-            turn = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
+            waiter = _Waiter(asyncio.get_running_loop().create_future())
+            self._queue.append(waiter)
         try:
-            await turn
-        except asyncio.CancelledError:
+            await waiter.turn
+        except BaseException:
             with self._guard:
-                queued = turn in self._queue
-                if queued:
-                    self._queue.remove(turn)
-            if not queued:
-                self.give_up()
+                if waiter.granted:
+                    self._pass_on()
+                elif waiter in self._queue:
+                    self._queue.remove(waiter)
             raise
 
     def give_up(self) -> None:
         """Pass the turn on to whoever has waited longest."""
         with self._guard:
-            while self._queue:
-                turn = self._queue.popleft()
-                try:
-                    turn.get_loop().call_soon_threadsafe(_grant, turn)
-                except RuntimeError:  # its loop is closed: nobody waits there any more
-                    continue
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._queue:
+            waiter = self._queue.popleft()
+            # A closed loop raises: nobody waits there any more.
+            with suppress(RuntimeError):
+                waiter.turn.get_loop().call_soon_threadsafe(_grant, waiter.turn)
+                waiter.granted = True
                 return
-            self._taken = False
+        self._taken = False
 
 
 def _grant(turn: asyncio.Future[None]) -> None:
