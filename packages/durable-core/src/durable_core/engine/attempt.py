@@ -133,8 +133,8 @@ def _ended_by(
     """Tell an interruption from a failure: an error raised while stopping counts as stopped."""
     reason = held.reason
     if reason is Reason.TIMEOUT:
-        message = f"attempt of task {task.name!r} took longer than {timeout or 0:g} s"
-        info = ErrorInfo.from_exception(TimeoutError(message), retryable=True)
+        late = TimeoutError(f"attempt of task {task.name!r} took longer than {timeout or 0:g} s")
+        info = ErrorInfo.from_exception(late, retryable=task.options.retries.wants(late))
         return Failed(info, Phase.TIMED_OUT)
     if reason is not None:
         return Interrupted(reason)

@@ -87,7 +87,7 @@ class Runner:
         self._limits = limits
         self._callbacks = callbacks
         self.held: dict[str, Held] = {}
-        self._leftovers: set[str] = set()
+        self._leftovers: dict[str, Held] = {}
 
     def start(self, record: Record) -> None:
         """Carry a row that this incarnation holds; others and known ones are passed over."""
@@ -115,7 +115,7 @@ class Runner:
         for held in tuple(self.held.values()):
             held.interrupt(Reason.LEASE_LOST)
             self._services.hooks.lost(held.record)
-            self._leftovers.add(held.record.id)
+            self._leftovers.setdefault(held.record.id, held)
             self._forget(held)
 
     async def drained(self) -> None:
@@ -146,23 +146,24 @@ class Runner:
         leftover = held.leftover
         id_ = held.record.id
         if leftover is None or leftover.done():
-            self._leftovers.discard(id_)
-            self._slots.give_back()
+            self._leftover_ended(held)
             return
-        self._leftovers.add(id_)
+        self._leftovers.setdefault(id_, held)
         loop = asyncio.get_running_loop()
 
         def ended(_: "Future[object]") -> None:
             try:
-                loop.call_soon_threadsafe(self._leftover_ended, id_)
+                loop.call_soon_threadsafe(self._leftover_ended, held)
             except RuntimeError:
                 _LOG.debug("work of %s ended after its event loop", id_)
 
         leftover.add_done_callback(ended)
         _LOG.warning("%s was interrupted, but its thread goes on and keeps its place", id_)
 
-    def _leftover_ended(self, execution_id: str) -> None:
-        self._leftovers.discard(execution_id)
+    def _leftover_ended(self, held: Held) -> None:
+        """Free the place, and let the next attempt run if this was the one it waits for."""
+        if self._leftovers.get(held.record.id) is held:
+            del self._leftovers[held.record.id]
         self._slots.give_back()
 
     async def _activate(self, held: Held) -> Transition | None:
