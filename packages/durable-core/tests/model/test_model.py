@@ -39,7 +39,7 @@ def test_a_plague_of_deaths_and_losses_breaks_nothing(seed: int) -> None:
         _live(one, rates=rates)
 
 
-@pytest.mark.parametrize("weakness", Weakness)
+@pytest.mark.parametrize("weakness", Weakness, ids=lambda weakness: weakness.name.lower())
 def test_each_weakness_is_found(weakness: Weakness) -> None:
     minute_off = weakness is Weakness.DUE_AT_CALLERS_NOW
     for seed in range(ENOUGH):
