@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 from ..codec.output import OutputCodec
 from ..codec.signature import InputCodec
 from ..durations import Duration
+from ..errors import OptionError
 from ..options import EnqueueOptions, Policy, RetryPolicy, TaskOptions
 from .context import detached
 
@@ -118,6 +119,9 @@ class Task(Generic[P, R_co]):
         Raises:
             OptionError: A value is out of range; the message says which and what is allowed.
         """
+        if delay is not None and start_at is not None:
+            msg = "give either delay or start_at: both say when the first run is due"
+            raise OptionError(msg)
         changed = copy.copy(self)
         changed.options = TaskOptions.build(
             retries=retries,
