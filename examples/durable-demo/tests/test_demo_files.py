@@ -71,7 +71,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, *refused: Path) -> None:
     def strict_scandir(path: Path) -> Any:
         if path in refused:
             raise PermissionError(13, "Permission denied")
-        return scandir(path)
+        return scandir(str(path))
 
     def strict_open(self: Path, *args: Any, **kwargs: Any) -> Any:
         if self in refused:

@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import shlex
 import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+
+from durable_core import DurableError
 
 from . import casting, files, report, summary
 from .errors import DemoError
@@ -50,13 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with prepare(args.out.expanduser().absolute()) as out:
             return _run(args, given, out)
     except DemoError as error:
-        print(f"durable-demo: {error}", file=sys.stderr)
-        if error.advice:
-            print(f"  {error.advice}", file=sys.stderr)
+        _complain(error)
         return _USAGE
     except KeyboardInterrupt:
         print("\ndurable-demo: interrupted; run the same command to start anew", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _complain(error: DemoError) -> None:
+    print(f"durable-demo: {error}", file=sys.stderr)
+    if error.advice:
+        print(f"  {error.advice}", file=sys.stderr)
 
 
 def _run(args: argparse.Namespace, given: list[str], out: OutDir) -> int:
@@ -77,7 +84,13 @@ def _run(args: argparse.Namespace, given: list[str], out: OutDir) -> int:
     screen.line(f"durable-demo studies {_what(found, names)}", style="bold")
     screen.line(f"SQLite, no server: {_short(Path(plan.location))}, seed {args.seed}", style="dim")
     screen.line()
-    evidence = asyncio.run(run(plan, screen))
+    logging.basicConfig(filename=out.own_log, level=logging.INFO)
+    try:
+        evidence = asyncio.run(run(plan, screen))
+    except (DemoError, DurableError) as error:
+        screen.clear()
+        _complain(error if isinstance(error, DemoError) else DemoError(str(error)))
+        return _BROKEN
     _tell(evidence, plan, screen)
     return 0 if evidence.kept else _BROKEN
 

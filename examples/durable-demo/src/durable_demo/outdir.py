@@ -1,7 +1,7 @@
 """The folder that a run writes to: one run at a time, the last run's files removed."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,11 @@ class OutDir:
         """The storage, unless the user names another one."""
         return self.folder / _DATABASE
 
+    @property
+    def own_log(self) -> Path:
+        """What the demo's own process logs."""
+        return self.folder / "demo.log"
+
     def log(self, worker: int) -> Path:
         """What a worker logs."""
         return self.folder / f"worker-{worker}.log"
@@ -39,12 +44,11 @@ class OutDir:
         for name in (report.MARKDOWN, report.HTML, report.TIMELINE, report.WORDS, _DIARY):
             yield self.folder / name
         yield from self.folder.glob(f"{_DATABASE}*")  # and what SQLite keeps beside it
-        for worker in (1, 2):
-            yield self.log(worker)
+        yield from (self.own_log, self.log(1), self.log(2))
 
 
 @contextmanager
-def prepare(folder: Path) -> Iterator[OutDir]:
+def prepare(folder: Path) -> Generator[OutDir, None, None]:
     """Make the folder, keep other runs out of it, and remove what the last run left.
 
     Raises:

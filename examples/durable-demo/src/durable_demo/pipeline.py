@@ -32,7 +32,12 @@ async def title(page: Page) -> Title:
     return text.find_title(page.name, page.text())
 
 
-@tasks.task(retries=RetryPolicy(5, delay=0.2, multiplier=2, retry_on=(OSError,)))
+flaky_disk = RetryPolicy(
+    5, delay=0.2, multiplier=2, retry_on=(OSError,), never_on=(FileNotFoundError,)
+)
+
+
+@tasks.task(retries=flaky_disk)
 @staged("hiccups")
 def words(page: Page) -> Words:
     """Count a file's words. Its disk is flaky: what fails is retried, a little later each time."""

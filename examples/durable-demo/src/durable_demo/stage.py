@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def staged(
                 stage = _stage()
                 if stage is None:
                     return await function(*args, **kwargs)
-                with _noted(stage, args, trouble) as run:
+                with _noted(stage, [*args, *kwargs.values()], trouble) as run:
                     silent = trouble == "silence" and run.subject == stage.cast.silent
                     await asyncio.sleep(_FOR_EVER if silent else run.takes)
                     stage.play(run, trouble)
@@ -116,7 +116,7 @@ def staged(
             stage = _stage()
             if stage is None:
                 return function(*args, **kwargs)
-            with _noted(stage, args, trouble) as run:
+            with _noted(stage, [*args, *kwargs.values()], trouble) as run:
                 time.sleep(run.takes)
                 stage.play(run, trouble)
                 return function(*args, **kwargs)
@@ -136,10 +136,10 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def _noted(stage: Stage, args: tuple[object, ...], trouble: Trouble) -> Iterator[Run]:
+def _noted(stage: Stage, given: list[object], trouble: Trouble) -> Generator[Run, None, None]:
     """Write a step's start and end into the diary; a killed process leaves the start alone."""
     context: Context = current()
-    subject = str(getattr(args[0], "name", ""))
+    subject = str(getattr(given[0], "name", ""))
     run = Run(
         number=f"{stage.worker}-{next(_numbers)}",
         execution=context.execution_id,

@@ -7,9 +7,16 @@ from . import plot, summary
 from .evidence import Evidence
 from .model import Study
 
-_NUMERIC = dict.fromkeys(
-    ("Words", "Lines", "Links", "Broken", "Minutes", "Runs", "Begun", "Cut off", "Began again"),
-    ' class="n"',
+_NUMERIC = (
+    "Words",
+    "Lines",
+    "Links",
+    "Broken",
+    "Minutes",
+    "Runs",
+    "Begun",
+    "Cut off",
+    "Began again",
 )
 
 _STYLE = """
@@ -145,7 +152,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _row(cell: str, head: Sequence[str], values: Sequence[str]) -> str:
     cells = (
-        f"<{cell}{_NUMERIC.get(name, '')}>{escape(value)}</{cell}>"
+        f"<{cell}{kind}>{escape(value)}</{cell}>"
         for name, value in zip(head, values, strict=True)
+        for kind in [' class="n"' if name in _NUMERIC else ""]
     )
     return f"<tr>{''.join(cells)}</tr>"
