@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -45,7 +45,7 @@ def forkserver() -> ForkServerContext:
 
 
 @contextmanager
-def workers(context: ForkServerContext, path: Path) -> Iterator[list[BaseProcess]]:
+def workers(context: ForkServerContext, path: Path) -> Generator[list[BaseProcess]]:
     running: list[BaseProcess] = []
     try:
         running.extend(start(context, path) for _ in range(WORKERS))
