@@ -1,0 +1,191 @@
+"""Hints: from this storage's own commits at once, from other processes' by the file's version."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from durable_core.storage import Finished, Hint, Ready, Reconnected
+
+from .errors import translate
+from .session import Session, Tally, open_reader
+from .settings import Settings
+from .statements import HINTS
+from .writer import FINISHED, Committed
+
+_VERSION: Final = "PRAGMA data_version"
+
+
+class Hints:
+    """The open listeners of one storage, and the thread that looks for commits of others.
+
+    Args:
+        settings: How to open the database.
+        place: The database, for messages.
+    """
+
+    def __init__(self, settings: Settings, place: str) -> None:
+        self.tally = Tally()
+        self._settings = settings
+        self._place = place
+        self._lock = threading.Lock()
+        self._listeners: set[_Listener] = set()
+        self._poller: _Poller | None = None
+
+    def committed(self, commit: Committed) -> None:
+        """Tell what a commit of this storage may have changed; from the writer's thread."""
+        if not self._listeners:
+            return
+        with self._lock:
+            if self._poller is not None:
+                self._poller.own(commit.counters)
+        self.tell(commit.queues, finished=commit.finished)
+
+    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+        """Tell every listener what concerns it."""
+        ready = [Ready(queue=queue) for queue in queues]
+        for listener in tuple(self._listeners):
+            hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
+            if finished:
+                hints.append(Finished())
+            if hints:
+                listener.tell(hints)
+
+    def reconnected(self) -> None:
+        """Tell every listener that hints may have been lost."""
+        for listener in tuple(self._listeners):
+            listener.tell([Reconnected()])
+
+    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+        """Yield hints, `Reconnected` first; what is not yet taken is told once."""
+        listener = _Listener(frozenset(queues), asyncio.get_running_loop())
+        try:
+            await self._watch(listener)
+            yield Reconnected()
+            while not listener.over:
+                await listener.told.wait()
+                listener.told.clear()
+                waiting, listener.waiting = listener.waiting, {}
+                for hint in waiting:
+                    yield hint
+        finally:
+            self._forget(listener)
+
+    async def _watch(self, listener: "_Listener") -> None:
+        """Add a listener; from now on nothing that it could miss is missed."""
+        with self._lock:
+            self._listeners.add(listener)
+            if self._settings.path is None:
+                return
+            if self._poller is None:
+                self._poller = _Poller(self, self._settings)
+            poller = self._poller
+        await asyncio.to_thread(poller.begun.wait)
+        if poller.failure is not None:
+            raise translate(poller.failure, self._place) from poller.failure
+
+    def _forget(self, listener: "_Listener") -> None:
+        with self._lock:
+            self._listeners.discard(listener)
+            if not self._listeners and self._poller is not None:
+                self._poller.stop.set()
+                self._poller = None
+
+    async def close(self) -> None:
+        """End all listeners. Idempotent."""
+        with self._lock:
+            listeners, self._listeners = self._listeners, set()
+            poller, self._poller = self._poller, None
+        for listener in listeners:
+            listener.end()
+        if poller is not None:
+            poller.stop.set()
+            await asyncio.to_thread(poller.thread.join)
+
+
+class _Listener:
+    def __init__(self, queues: frozenset[str], loop: asyncio.AbstractEventLoop) -> None:
+        self.queues = queues
+        self.told = asyncio.Event()
+        self.waiting: dict[Hint, None] = {}
+        self.over = False
+        self._loop = loop
+
+    def tell(self, hints: Iterable[Hint]) -> None:
+        # A loop that was closed under its listener must not fail the write it is told of.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take, hints)
+
+    def end(self) -> None:
+        self.over = True
+        self.tell(())
+
+    def _take(self, hints: Iterable[Hint]) -> None:
+        self.waiting.update(dict.fromkeys(hints))
+        self.told.set()
+
+
+class _Poller:
+    """Looks at the file's version, and at the counters of the hints when it has changed.
+
+    The version is read from shared memory; it changes only by commits of other connections than
+    the asking one, so this one never writes.
+    """
+
+    def __init__(self, hints: Hints, settings: Settings) -> None:
+        self.begun = threading.Event()
+        self.stop = threading.Event()
+        self.failure: Exception | None = None
+        self._hints = hints
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
+        self.thread = threading.Thread(target=self._main, name="durable-sqlite-hints", daemon=True)
+        self.thread.start()
+
+    def own(self, counters: Mapping[str, int]) -> None:
+        """Take note of counters that this storage has raised and told of itself."""
+        with self._lock:
+            for name, counter in counters.items():
+                # Else somebody else has raised it too, and the next look must find that.
+                if self._seen.get(name, 0) == counter - 1:
+                    self._seen[name] = counter
+
+    def _main(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:  # noqa: BLE001 - handed to the listener that waits
+            self.failure = error
+            self.begun.set()
+            return
+        while not self.stop.wait(self._settings.poll_interval):
+            with suppress(sqlite3.Error, OSError):
+                self._watch()
+
+    def _watch(self) -> None:
+        """Poll until told to stop, or until the database fails."""
+        session = Session(open_reader(self._settings), self._settings.prefix, self._hints.tally)
+        try:
+            version = session.control(_VERSION)
+            self._look(session)
+            if self.begun.is_set():
+                self._hints.reconnected()
+            self.begun.set()
+            while not self.stop.wait(self._settings.poll_interval):
+                before, version = version, session.control(_VERSION)
+                if version != before:
+                    raised = self._look(session)
+                    queues = [name for name in raised if name != FINISHED]
+                    self._hints.tell(queues, finished=FINISHED in raised)
+        finally:
+            session.close()
+
+    def _look(self, session: Session) -> list[str]:
+        """Return the hints that were raised since the last look."""
+        counters: dict[str, int] = dict(session.rows(HINTS))
+        with self._lock:
+            raised = [name for name, n in counters.items() if n > self._seen.get(name, 0)]
+            self._seen = counters
+        return raised

@@ -1,0 +1,106 @@
+"""Who is alive: leases in a file of their own, where no transaction on the database delays them."""
+
+import sqlite3
+
+from durable_core.storage import Beat, Head, Lease, Page
+
+from .records import head
+from .schema import LEASES
+from .session import Session, Tally, connect
+from .settings import Settings
+from .statements import EXPIRE, LIST_LEASES, LIVING, ORDERS, REGISTER, RENEW, SIGN_OFF
+
+_MAX_ORDERS = 500
+
+
+def open_leases(settings: Settings, tally: Tally) -> Session:
+    """Open the file of the leases, and make it if it is not there.
+
+    Losing it is harmless when no executor is alive, so nothing waits for the disk.
+    """
+    connection = connect(settings.leases_path, create=True, timeout=settings.busy_timeout)
+    session = Session(connection, settings.prefix, tally)
+    try:
+        _prepare(session)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _prepare(session: Session) -> None:
+    if session.control("PRAGMA journal_mode") != ("wal",):
+        _to_wal(session)
+    session.control("PRAGMA synchronous = OFF")
+    session.connection.execute(session.texts[LEASES])
+
+
+def _to_wal(session: Session) -> None:
+    try:
+        session.control("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError:
+        # Somebody else is just doing it.
+        if session.control("PRAGMA journal_mode") != ("wal",):
+            raise
+
+
+def renew(leases: Session, lease: Lease, *, register: bool, signs_off: bool) -> bool:
+    """Renew, create or remove a lease, as `Storage.heartbeat` says.
+
+    Returns:
+        Whether the executor has a lease now.
+    """
+    if signs_off:
+        leases.run(SIGN_OFF, (lease.executor,))
+        return False
+    if register:
+        leases.run(REGISTER, (lease.executor, lease.started_at, lease.expires_at, lease.info))
+        return True
+    renewed = leases.run(RENEW, (lease.expires_at, lease.executor))
+    return renewed.rowcount == 1
+
+
+def beat(
+    session: Session,
+    lease: Lease,
+    *,
+    register: bool,
+    signs_off: bool,
+    clock: int,
+) -> Beat:
+    """Renew a lease and read the orders for its executor."""
+    if not renew(session.leases, lease, register=register, signs_off=signs_off):
+        return Beat(alive=False, clock=clock)
+    orders = marked(session, lease.executor)
+    return Beat(
+        alive=True,
+        clock=clock,
+        orders=orders[:_MAX_ORDERS],
+        more_orders=len(orders) > _MAX_ORDERS,
+    )
+
+
+def marked(session: Session, executor: str) -> list[Head]:
+    """Return what the executor holds and somebody asked to cancel, one more than a beat tells."""
+    return [head(row) for row in session.rows(ORDERS, (executor, _MAX_ORDERS + 1))]
+
+
+def expire(leases: Session, now: int) -> int:
+    """Remove the leases that have expired; return how many."""
+    return leases.run(EXPIRE, (now,)).rowcount
+
+
+def living(leases: Session) -> set[str]:
+    """Return the executors that have a lease."""
+    return {row[0] for row in leases.rows(LIVING)}
+
+
+def lease_page(leases: Session, limit: int, cursor: str | None) -> Page[Lease]:
+    """Return leases by executor id, after the cursor."""
+    rows = leases.rows(LIST_LEASES, (cursor or "", limit + 1))
+    found = [
+        Lease(executor=row[0], started_at=row[1], expires_at=row[2], info=row[3])
+        for row in rows[:limit]
+    ]
+    more = len(rows) > limit and found
+    return Page(items=found, cursor=found[-1].executor if more else None)

@@ -1,0 +1,163 @@
+"""Reads: by id, by query, checkpoints."""
+
+# ruff: noqa: S608 - texts are made of constants; values are always parameters
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from durable_core.storage import (
+    Checkpoint,
+    CountBy,
+    Head,
+    InvalidArgumentError,
+    Page,
+    Query,
+    Status,
+)
+
+from .records import HEAD_COLUMNS, RECORD_COLUMNS, head, record
+from .session import Session
+from .statements import CHECKPOINTS, HEADS, RECORDS
+
+_LAST_ID: Final = "\x7f"
+"""Sorts after every character that an id may have."""
+
+_MAX_INT64: Final = 2**63 - 1
+
+_BY: Final[Mapping[CountBy, str]] = {
+    CountBy.STATUS: "CASE WHEN finished_at IS NULL AND owner IS NOT NULL THEN 'running' "
+    "ELSE phase END",
+    CountBy.TASK: "task",
+    CountBy.QUEUE: "queue",
+}
+
+_PLAIN: Final = (
+    ("queue", "queue = ?"),
+    ("group", '"group" = ?'),
+    ("parent_id", "parent_id = ?"),
+    ("owner", "owner = ?"),
+    ("created_from", "created_at >= ?"),
+    ("created_before", "created_at < ?"),
+    ("finished_from", "finished_at >= ?"),
+    ("finished_before", "finished_at < ?"),
+)
+
+
+def get_all(session: Session, ids: Sequence[str], *, payload: bool) -> list[Head | None]:
+    """Read executions in the order of their ids."""
+    wanted = (json.dumps(list(ids)),)
+    found: dict[str, Head] = {}
+    if payload:
+        for row in session.rows(RECORDS, wanted):
+            found[row[0]] = record(row)
+    else:
+        for row in session.rows(HEADS, wanted):
+            found[row[0]] = head(row)
+    return [found.get(id_) for id_ in ids]
+
+
+def find_page(
+    session: Session, query: Query, limit: int, cursor: str | None, *, payload: bool
+) -> Page[Head]:
+    """Return one page of matching executions, continued after the cursor's place."""
+    first = "created_at" if query.parent_id is None else "child_index"
+    conditions, parameters = _where(query)
+    if cursor is not None:
+        conditions.append(f"({first}, id) > (?, ?)")
+        parameters += _parse(cursor)
+    columns = RECORD_COLUMNS if payload else HEAD_COLUMNS
+    text = f"SELECT {columns} FROM ~executions {_and(conditions)} ORDER BY {first}, id LIMIT ?"
+    wanted = min(max(limit, 0), _MAX_INT64 - 1)
+    rows = session.rows(text, (*parameters, wanted + 1))
+    items = [(record if payload else head)(row) for row in rows[:wanted]]
+    if len(rows) <= wanted or not items:
+        return Page(items=items)
+    last = items[-1]
+    place = last.created_at if query.parent_id is None else last.child_index
+    return Page(items=items, cursor=f"{place} {last.id}")
+
+
+def count_all(
+    session: Session, query: Query, by: CountBy | None, cap: int | None
+) -> Mapping[str, int]:
+    """Count executions, as `Storage.count` says."""
+    conditions, parameters = _where(query)
+    value = "'*'" if by is None else _BY[by]
+    inner = f"SELECT {value} AS value FROM ~executions {_and(conditions)}"
+    if cap is not None:
+        inner += " LIMIT ?"
+        parameters.append(max(cap, 0))
+    rows = session.rows(f"SELECT value, count(*) FROM ({inner}) GROUP BY value", parameters)
+    counted = {row[0]: row[1] for row in rows}
+    return counted if by is not None else {"*": counted.get("*", 0)}
+
+
+def checkpoint_page(
+    session: Session, execution_id: str, limit: int, cursor: str | None
+) -> Page[Checkpoint]:
+    """Return an execution's checkpoints in order of writing, after the cursor's place."""
+    after = 0 if cursor is None else _parse(cursor)[0]
+    rows = session.rows(CHECKPOINTS, (execution_id, after, limit + 1))
+    items = [
+        Checkpoint(name=row[1], value=row[2], created_at=row[3]) for row in rows[: max(limit, 0)]
+    ]
+    more = len(rows) > limit and items
+    return Page(items=items, cursor=f"{rows[len(items) - 1][0]} " if more else None)
+
+
+def is_slow(query: Query) -> bool:
+    """Whether a search may have to walk over many rows that it does not want."""
+    return query.parent_id is None and query.owner is None
+
+
+def _where(query: Query) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    for name, condition in _PLAIN:
+        value = getattr(query, name)
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    if query.root_id is not None:
+        # Two branches, because the index knows only those that are not their own root.
+        conditions.append("((id = ? AND root_id = id) OR (root_id = ? AND root_id <> id))")
+        parameters += (query.root_id, query.root_id)
+    if query.statuses is not None:
+        condition, phases = _statuses(query.statuses)
+        conditions.append(condition)
+        parameters.append(phases)
+    if query.tasks is not None:
+        conditions.append("task IN (SELECT value FROM json_each(?))")
+        parameters.append(json.dumps(sorted(query.tasks), ensure_ascii=False))
+    for tag in sorted(query.tags):
+        conditions.append("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)")
+        parameters.append(tag)
+    if query.id_prefix is not None:
+        conditions.append("id >= ? AND id < ?")
+        parameters += (query.id_prefix, query.id_prefix + _LAST_ID)
+    return conditions, parameters
+
+
+def _statuses(statuses: Collection[Status]) -> tuple[str, str]:
+    """Return a condition, and its parameter: the phases that count when nobody holds the row."""
+    running = Status.RUNNING in statuses
+    phases = json.dumps([status.value for status in statuses if status is not Status.RUNNING])
+    unheld = (
+        "(phase IN (SELECT value FROM json_each(?)) AND (finished_at IS NOT NULL OR owner IS NULL))"
+    )
+    return (f"({unheld} OR (owner IS NOT NULL AND finished_at IS NULL))" if running else unheld), (
+        phases
+    )
+
+
+def _and(conditions: Sequence[str]) -> str:
+    return "WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _parse(cursor: str) -> tuple[int, str]:
+    number, _, id_ = cursor.partition(" ")
+    try:
+        return int(number), id_
+    except ValueError:
+        msg = f"not a cursor of this storage: {cursor!r}"
+        raise InvalidArgumentError(msg) from None
