@@ -189,10 +189,17 @@ class Run:
             error=error,
         )
 
-    def completed(self, output: bytes, what: str = "output") -> Finish:
+    def completed(
+        self, output: bytes, what: str = "output", *, otherwise: Phase = Phase.FAILED
+    ) -> Finish:
         """Return the transition that ends the execution with this output.
 
         An output over the limit fails the execution, saying so: nothing is cut or lost silently.
+
+        Args:
+            output: The encoded result.
+            what: What it is, for the message.
+            otherwise: The final phase if it is too large.
         """
         limit = self.services.max_output
         if len(output) <= limit:
@@ -200,7 +207,7 @@ class Run:
         error = PayloadTooLargeError(
             self.record.task, what, len(output), limit, "the executor's max_output"
         )
-        return self.failed(Phase.FAILED, ErrorInfo.from_exception(error, retryable=False))
+        return self.failed(otherwise, ErrorInfo.from_exception(error, retryable=False))
 
     def failed(self, phase: Phase, error: ErrorInfo) -> Finish:
         """Return the transition that ends the execution with this error."""

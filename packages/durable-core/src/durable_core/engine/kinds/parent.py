@@ -149,7 +149,8 @@ async def _finalize_here(run: Run, task: ParentTask[..., Any], tasks: Tasks) -> 
         _remember_waiting(run)
         return run.after(result, final=Phase.FINALIZE_FAILED, state=run.record.state)
     try:
-        return run.completed(finalize.output_codec.encode(result.value))
+        output = finalize.output_codec.encode(result.value)
+        return run.completed(output, otherwise=Phase.FINALIZE_FAILED)
     except OutputError as error:
         return run.failed(Phase.FINALIZE_FAILED, ErrorInfo.from_exception(error, retryable=False))
 
