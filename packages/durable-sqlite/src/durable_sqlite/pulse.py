@@ -1,6 +1,7 @@
 """Heartbeats of a thread, with connections of their own."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +27,7 @@ class FilePulse:
     def __init__(self, settings: Settings, place: str) -> None:
         self._settings = settings
         self._place = place
+        self._lock = threading.Lock()
         self._session: Session | None = None
         self._closed = False
 
@@ -36,6 +38,10 @@ class FilePulse:
             msg = f"this heartbeat's connection to {self._place} is closed"
             raise ClosedError(msg)
         lease = Lease(executor=executor, started_at=now, expires_at=now + ttl, info=b"")
+        with self._lock:
+            return self._beat(lease, ttl)
+
+    def _beat(self, lease: Lease, ttl: int) -> Beat:
         try:
             session = self._open(ttl)
             return beat(
@@ -68,8 +74,9 @@ class FilePulse:
 
     def close(self) -> None:
         """Release the connections. Idempotent."""
-        self._closed = True
-        self._drop()
+        with self._lock:
+            self._closed = True
+            self._drop()
 
 
 class MemoryPulse:

@@ -109,16 +109,13 @@ class Session:
             self._leases.close()
 
 
-def connect(
-    path: str | None, *, create: bool = False, timeout: float = 0, shared_thread: bool = False
-) -> sqlite3.Connection:
+def connect(path: str | None, *, create: bool = False, timeout: float = 0) -> sqlite3.Connection:
     """Open a database in autocommit mode.
 
     Args:
         path: The file; None opens one in memory.
         create: Make the file if there is none.
         timeout: Seconds for SQLite's own waiting for locks.
-        shared_thread: Let other threads than this one use it, one at a time.
 
     Raises:
         PermanentError: SQLite is too old, or the folder does not exist.
@@ -137,7 +134,8 @@ def connect(
         uri=path is not None,
         timeout=timeout,
         isolation_level=None,
-        check_same_thread=not shared_thread,
+        # Each connection is one thread's at a time; a heartbeat may change its thread.
+        check_same_thread=False,
         cached_statements=_CACHED_STATEMENTS,
     )
 
