@@ -11,7 +11,7 @@ def report() -> Report:
         counts = Counts(statements=4, table_statements=3, commits=2)
         engine = Sample(
             tasks=100, seconds=seconds, cpu_seconds=0.1, latencies_ms=[1, 2, 3], counts=counts,
-            durability="synchronous=FULL",
+            durability="synchronous=FULL", complaints=3,
         )  # fmt: skip
         sketch = Sample(tasks=100, seconds=1, cpu_seconds=0.1, latencies_ms=[1, 2, 3])
         return Runs(engine=[engine], sketch=[sketch])
@@ -45,6 +45,7 @@ def test_the_file_has_every_workload_with_its_figures() -> None:
     assert (w1["p50_ms"], w1["p95_ms"], w1["p99_ms"]) == (2, 3, 3)
     assert (w1["statements_per_task"], w1["commits_per_task"]) == (0.04, 0.02)
     assert w1["ratio_to_sketch"] == 0.25
+    assert w1["complaints"] == 3
     assert w1["sketch"]["tasks_per_second"] == 100
     assert [target["met"] for target in w1["targets"]] == [False, True]
     assert file["workloads"]["W9"] == {"title": "handles", "not_run": "no room"}
@@ -65,6 +66,7 @@ def test_the_table_says_beside_each_figure_whether_it_is_good_enough() -> None:
     at = next(number for number, line in enumerate(lines) if line.startswith("W1 "))
     assert lines[at].split()[-1] == "0.25"
     assert lines[at + 1] == "a stream"
-    assert lines[at + 2] == "rate through the sketch's: 0.25, target ≥ 0.5: NOT MET"
+    assert lines[at + 2] == "BEWARE: the runs complained, 3 lines of warnings"
+    assert lines[at + 3] == "rate through the sketch's: 0.25, target ≥ 0.5: NOT MET"
     assert lines[lines.index("handles") + 1] == "not run: no room"
     assert "synchronous=FULL" in lines[0]

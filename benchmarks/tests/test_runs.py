@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_tally import SqliteTally
 
 from durable_bench.cases import Scale
 from durable_bench.cli import main
@@ -13,7 +14,6 @@ from durable_bench.orders import Act, Order, RunFailedError, Who, carry_out
 from durable_bench.reference import VARIABLE, compare
 from durable_bench.sample import Counts, Sample
 from durable_bench.subject import WrongResultError, check
-from durable_bench.tracing import SqliteTally
 
 
 def order(place: Path, *, storage: str = "sqlite", case: str = "W2") -> Order:

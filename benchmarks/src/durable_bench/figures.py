@@ -26,6 +26,7 @@ class Figures:
         calls_per_task: Calls of the storage protocol.
         details: What only this kind of case has.
         durability: Which settings of the storage decide about durability.
+        complaints: Lines on the standard error streams of all runs: healthy runs have none.
     """
 
     runs: int
@@ -42,6 +43,7 @@ class Figures:
     calls_per_task: float | None
     details: Mapping[str, float]
     durability: str
+    complaints: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,4 +146,5 @@ def figures(case: Case, samples: Sequence[Sample]) -> Figures:
         calls_per_task=median(calls) if clocked and calls else None,
         details={name: median(one.details[name] for one in samples) for name in samples[0].details},
         durability=samples[0].durability,
+        complaints=sum(one.complaints for one in samples),
     )

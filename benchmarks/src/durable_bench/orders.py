@@ -48,7 +48,6 @@ class Order:
         scale: How much.
         place: A folder of its own.
         emptied: Leave out the rows that should be there already: what the case is compared with.
-        counted: Count statements from the outside; such a run is never against the clock.
     """
 
     who: Who
@@ -58,7 +57,6 @@ class Order:
     scale: Scale
     place: str
     emptied: bool = False
-    counted: bool = False
 
     @property
     def folder(self) -> Path:
@@ -86,7 +84,6 @@ class Order:
             scale=Scale(values["scale"]),
             place=values["place"],
             emptied=values["emptied"],
-            counted=values["counted"],
         )
 
 
@@ -112,8 +109,10 @@ def carry_out(order: Order, *, timeout: float = 3_600) -> Sample | None:
     if done.returncode:
         said = "\n".join(done.stderr.strip().splitlines()[-20:])
         raise RunFailedError(f"{_name(order)} failed with exit code {done.returncode}:\n{said}")
-    lines = done.stdout.splitlines()
-    return Sample.from_json(lines[-1]) if order.act is Act.RUN else None
+    if order.act is not Act.RUN:
+        return None
+    sample = Sample.from_json(done.stdout.splitlines()[-1])
+    return replace(sample, complaints=len(done.stderr.splitlines()))
 
 
 def _name(order: Order) -> str:

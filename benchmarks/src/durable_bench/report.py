@@ -163,6 +163,10 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.ratios and len(set(outcome.ratios)) > 1:
         low, high = outcome.ratios
         yield f"ratios between {low:.2f} and {high:.2f}"
+    if outcome.ratio_to_empty is not None:
+        yield f"rate through that without the rows: {outcome.ratio_to_empty:.2f}"
     if outcome.engine is not None:
+        if outcome.engine.complaints:
+            yield f"BEWARE: the runs complained, {outcome.engine.complaints} lines of warnings"
         for name, value in outcome.engine.details.items():
             yield f"{name.replace('_', ' ')}: {value:,.4g}"

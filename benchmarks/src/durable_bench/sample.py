@@ -42,6 +42,7 @@ class Sample:
         calls: Calls of the storage protocol; None for the sketch, which has none.
         details: What only this kind of case has.
         durability: Which settings of the storage decide about durability.
+        complaints: Lines on the standard error stream: a healthy run has none.
     """
 
     tasks: int
@@ -53,6 +54,7 @@ class Sample:
     calls: int | None = None
     details: Mapping[str, float] = field(default_factory=dict[str, float])
     durability: str = ""
+    complaints: int = 0
 
     @property
     def rate(self) -> float:

@@ -93,8 +93,9 @@ async def handles(executor: DurableExecutor, storage: Storage, count: int) -> Sa
 
 
 async def _rows_alone(storage: Storage, count: int, now: int) -> None:
-    for start in range(0, count, _CHUNK):
-        rows = [row(f"alone-{start + number}", due=now + WEEK_US) for number in range(_CHUNK)]
+    size = min(_CHUNK, storage.capabilities.max_batch_rows)
+    for start in range(0, count, size):
+        rows = [row(f"alone-{start + number}", due=now + WEEK_US) for number in range(size)]
         await storage.insert(items=rows, now=now)
 
 
