@@ -6,7 +6,7 @@ import pytest
 
 from durable_core import FanOut, ParentResult, Status, Tasks
 from durable_core.storage import Keep, Release
-from durable_core.testing.faults import Fault, LoggedCall, On
+from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
 from .world import World
 from .wrappers import Small
@@ -136,8 +136,6 @@ async def test_a_parent_cancelled_between_two_pages_leaves_no_child_running(worl
     family = Family()
     executor = await world.start(tasks=family.tasks, wrap=Small, concurrency=1)
     client = await world.start(tasks=family.tasks, client_only=True)
-    from durable_core.testing.faults import Gate
-
     gate = Gate()
     held_up = On("apply", Fault.gate(before=gate), nth=3, where=_inserts_children)
     world.faults(executor).inject(held_up)

@@ -8,6 +8,7 @@ import pytest
 from durable_core import OptionError, Status, Tasks
 
 from .world import World
+from .wrappers import Mute
 
 
 async def test_delays_and_start_times_are_kept_exactly(world: World) -> None:
@@ -210,8 +211,6 @@ async def test_a_new_task_does_not_overtake_those_that_wait(world: World) -> Non
 async def test_work_from_another_process_is_found_by_polling_when_no_hint_arrives(
     world: World,
 ) -> None:
-    from .wrappers import Mute
-
     executor = world.executor(wrap=Mute, poll_interval=7)
     ran: list[float] = []
 

@@ -79,7 +79,8 @@ class World:
         for task in dying:
             task.cancel()
         # What swallows its cancellation lives on in a process that cannot reach anybody.
-        await asyncio.wait(dying, timeout=1)
+        if dying:
+            await asyncio.wait(dying, timeout=1)
         engine._workers.close()
         executor._engine = None
         executor._stopped = True
