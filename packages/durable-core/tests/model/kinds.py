@@ -80,10 +80,8 @@ def _deadline(hand: Hand, spec: Parent) -> int | None:
 
 def _parent(hand: Hand, spec: Parent) -> Steps[None]:
     match hand.record.phase:
-        case Phase.WAITING_FOR_CHILDREN:
-            yield from _join(hand, spec)
-        case Phase.WAITING_FOR_FINALIZE:
-            yield from _finalized(hand)
+        case Phase.WAITING_FOR_CHILDREN | Phase.WAITING_FOR_FINALIZE:
+            yield from _wait_on_or_join(hand, spec)
         case _ if hand.record.state == b"plan":
             yield from _spawn(hand, spec)
         case _:
@@ -118,9 +116,21 @@ def _spawn(hand: Hand, spec: Parent) -> Steps[None]:
         yield from hand.adopt_children()
 
 
-def _join(hand: Hand, spec: Parent) -> Steps[None]:
+def _wait_on_or_join(hand: Hand, spec: Parent) -> Steps[None]:
+    """Go on waiting if it was claimed for a deadline that has not come by this clock."""
     children = yield from hand.children()
-    need(not unfinished(children), "JOINED TOO EARLY:", hand.record.id)
+    if unfinished(children):
+        too_early = spec.deadline is None and hand.is_current
+        need(not too_early, "JOINED TOO EARLY:", hand.record.id)
+        yield from hand.release(hand.record.phase, _deadline(hand, spec))
+    elif hand.record.phase is Phase.WAITING_FOR_CHILDREN:
+        yield from _join(hand, spec, children)
+    else:
+        good = children[0].child_index == -1 and children[0].phase is Phase.COMPLETED
+        yield from hand.finish(Phase.COMPLETED if good else Phase.FINALIZE_FAILED)
+
+
+def _join(hand: Hand, spec: Parent, children: Sequence[Record]) -> Steps[None]:
     own = [child for child in children if child.child_index >= 0]
     need(len(own) == len(spec.children), "CHILD MISSING:", hand.record.id, len(own))
     if spec.finalizer is not None:
@@ -137,13 +147,6 @@ def _join(hand: Hand, spec: Parent) -> Steps[None]:
         yield from hand.finish(Phase.FINALIZE_FAILED, error=b"raised")
     else:
         yield from hand.finish(Phase.COMPLETED, output=b"joined")
-
-
-def _finalized(hand: Hand) -> Steps[None]:
-    children = yield from hand.children()
-    need(not unfinished(children), "JOINED TOO EARLY:", hand.record.id)
-    good = children[0].child_index == -1 and children[0].phase is Phase.COMPLETED
-    yield from hand.finish(Phase.COMPLETED if good else Phase.FINALIZE_FAILED)
 
 
 def _chain(hand: Hand, spec: Chain) -> Steps[None]:

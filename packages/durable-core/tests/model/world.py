@@ -88,7 +88,7 @@ class World:
         clock_error: int = SECOND,
         rates: Rates | None = None,
     ) -> None:
-        self.random = Random(seed)  # noqa: S311 - must be repeatable
+        self.random = Random(seed)
         self.weakness = weakness
         self.clock_error = clock_error
         self.rates = rates or Rates()

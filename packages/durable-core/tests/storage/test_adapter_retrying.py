@@ -34,7 +34,7 @@ class Retried:
             self.faulty,
             backoff,
             sleep=self._sleep,
-            random=Random(1),  # noqa: S311 - must be repeatable
+            random=Random(1),
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -117,15 +117,15 @@ def test_pauses_grow_to_the_longest_and_shrink_by_chance() -> None:
     backoff = Backoff(attempts=6, delay=1, multiplier=3, max_delay=10, jitter=0.5)
     longest = [1, 3, 9, 10, 10]
     for seed in range(50):
-        pauses = list(backoff.pauses(Random(seed)))  # noqa: S311 - must be repeatable
+        pauses = list(backoff.pauses(Random(seed)))
         assert len(pauses) == 5
         assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
-    first = {round(next(backoff.pauses(Random(seed))), 6) for seed in range(50)}  # noqa: S311
+    first = {round(next(backoff.pauses(Random(seed))), 6) for seed in range(50)}
     assert len(first) == 50
 
 
 def test_one_attempt_never_pauses() -> None:
-    assert list(Backoff(attempts=1).pauses(Random(1))) == []  # noqa: S311 - must be repeatable
+    assert list(Backoff(attempts=1).pauses(Random(1))) == []
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Walk:
     """
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - must be repeatable
+        self.random = Random(seed)
         self.watcher = Watcher(MemoryStorage())
         self.now = 1_000
         self._number = 0
