@@ -131,8 +131,9 @@ class Claimer:
 
     @property
     def idle(self) -> bool:
-        """Whether there is no reason to look now."""
-        return not self._claiming and not self._reason.is_set() and not self._unsure
+        """Whether there is no reason to look now; one that does not run never has a reason."""
+        busy = self._claiming or self._reason.is_set() or self._unsure
+        return self._task is None or not busy
 
     async def _claim_for_ever(self) -> None:
         while self._task is not None:

@@ -101,7 +101,9 @@ def handle_of(engine: Engine, call: Call[R], item: NewExecution, answer: Inserte
         IdConflictError: It found an execution of another task or with another input.
     """
     record = answer.record
-    if answer.outcome is InsertOutcome.CREATED:
+    # An id of the engine's own making exists only if an earlier delivery of this insert landed.
+    own_id = call.task.enqueue_options.id is None and answer.outcome is InsertOutcome.EXISTING_ID
+    if answer.outcome is InsertOutcome.CREATED or own_id:
         return Handle(engine, call.task, record.id, created=True)
     same_input = call.task.input_codec.same(record.input, item.input)
     if record.task != item.task or record.wake_key != item.wake_key or not same_input:
