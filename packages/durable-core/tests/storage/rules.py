@@ -77,21 +77,28 @@ def _created_held(step: Step) -> bool:
 
 
 def _claimed(step: Step) -> bool:
-    old, new = step.old, step.new
-    named = step.facts["named"]
+    old = step.old
     may = (
-        named
-        or old.finished
+        old.finished
         or old.task.startswith("$")
         or (old.task in _set(step, "tasks") and old.queue in _set(step, "queues"))
     )
-    is_due = old.due is not None and old.due <= step.now
-    in_time = is_due or (named and old.wake_key is None and not old.finished)
-    return (
-        bool(may and in_time)
-        and step.only("owner", "gen", "due", "started_at")
-        and (new.owner, new.gen, new.due) == (step.facts["executor"], old.gen + 1, None)
-    )
+    return may and not step.facts["named"] and _is_due(step) and _taken(step)
+
+
+def _claimed_by_id(step: Step) -> bool:
+    in_time = step.old.wake_key is None or _is_due(step)
+    return bool(step.facts["named"]) and in_time and _taken(step)
+
+
+def _is_due(step: Step) -> bool:
+    return step.old.due is not None and step.old.due <= step.now
+
+
+def _taken(step: Step) -> bool:
+    new = step.new
+    held = (new.owner, new.gen, new.due) == (step.facts["executor"], step.old.gen + 1, None)
+    return held and step.only("owner", "gen", "due", "started_at")
 
 
 def _set(step: Step, name: str) -> frozenset[object]:
@@ -160,6 +167,7 @@ CONDITIONS: Final[Mapping[tuple[Event, str], Condition]] = {
         Event.CLAIM,
         "due <= now; task and queue asked for, or finished, or a built-in task",
     ): _claimed,
+    (Event.CLAIM, "named by id; with a wake key only if due <= now"): _claimed_by_id,
     (Event.KEEP, "token holds; not marked, or cancel_seen"): lambda step: (
         _unmarked(step) and step.only(*_VALUES)
     ),

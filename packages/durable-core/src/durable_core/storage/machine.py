@@ -94,6 +94,15 @@ RULES: Final[tuple[Rule, ...]] = (
         effect="owner = executor, gen + 1, due null",
     ),
     Rule(
+        event=Event.CLAIM,
+        sources=UNFINISHED,
+        held=False,
+        guard="named by id; with a wake key only if due <= now",
+        targets=None,
+        held_after=True,
+        effect="owner = executor, gen + 1, due null",
+    ),
+    Rule(
         event=Event.KEEP,
         sources=UNFINISHED,
         held=True,
