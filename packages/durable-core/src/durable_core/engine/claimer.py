@@ -18,6 +18,7 @@ from .writer import Writer
 
 _LOG = logging.getLogger("durable.claim")
 _RECONCILE_EVERY = 60.0
+_WHILE_BARRED = 0.25
 
 
 class Claimer:
@@ -155,6 +156,9 @@ class Claimer:
                 self._claiming = False
 
     def _look_at(self) -> float:
+        if self._owner() is None:
+            # Whatever there was to look for is still there when it may claim again.
+            return self._clock.monotonic() + _WHILE_BARRED
         poll = self._clock.monotonic() + self._poll()
         if self._next_due is None or not self._slots.free:
             return poll

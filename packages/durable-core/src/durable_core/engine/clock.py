@@ -65,7 +65,9 @@ async def wait_until(clock: Clock, event: asyncio.Event, when: float | None) -> 
         await event.wait()
         return True
     if when <= clock.monotonic():
-        return False
+        # Others get their turn, also beside somebody who asks again and again.
+        await asyncio.sleep(0)
+        return event.is_set()
     waiting = asyncio.ensure_future(event.wait())
     timer = clock.call_at(when, partial(_cancel, waiting))
     try:
@@ -127,7 +129,7 @@ class StorageTime:
         if sample is None:
             msg = "the storage's clock was not asked yet"
             raise RuntimeError(msg)
-        return sample.storage_us + int((self._clock.monotonic() - sample.monotonic) * 1e6)
+        return sample.storage_us + round((self._clock.monotonic() - sample.monotonic) * 1e6)
 
     def monotonic_at(self, storage_us: int) -> float:
         """Return the monotonic time at which the storage's clock will show this."""
