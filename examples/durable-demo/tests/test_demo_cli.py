@@ -106,7 +106,7 @@ def test_only_files_of_an_earlier_run_are_removed(
     assert sorted(path.name for path in out.iterdir()) == ["mine.txt", "run.lock"]
 
 
-@pytest.mark.parametrize("limit", ["0", "-3", "many"])
+@pytest.mark.parametrize("limit", ["0", "-3", "many", "1001"])
 def test_a_limit_is_a_positive_number(
     notes: Path, capsys: pytest.CaptureFixture[str], limit: str
 ) -> None:
@@ -114,4 +114,4 @@ def test_a_limit_is_a_positive_number(
         main([str(notes), f"--limit={limit}"])
 
     assert caught.value.code == 2
-    assert "--limit" in capsys.readouterr().err
+    assert f"{limit} is no number from 1 to 1000" in capsys.readouterr().err

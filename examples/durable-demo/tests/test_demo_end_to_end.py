@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,39 +34,30 @@ def demo(*arguments: str | Path, answer: str = "") -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_a_run_survives_a_kill_and_proves_it(notes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+    out, storage = tmp_path / "out", tmp_path / "mine.sqlite"
 
-    done = demo(notes, "--out", out, "--seed", "3")
+    done = demo(notes, "--out", out, "--seed", "3", "--storage", storage)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "Survived kill -9" in done.stdout
     runs = diary.read(out / "steps.jsonl")
     cut = [run for run in runs if run.ending is Ending.CUT_OFF]
-    assert cut
     assert {run.worker for run in cut} == {1}
     for run in cut:
         again = [one for one in runs if one.execution == run.execution and one.worker == 2]
         assert again, f"{run.step} {run.subject} did not run again"
         assert f"{run.step:<12} {run.subject}" in done.stdout
-
-
-def test_the_report_is_there_and_the_database_agrees(notes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-
-    done = demo(notes, "--out", out, "--storage", tmp_path / "mine.sqlite")
-
-    assert done.returncode == 0, done.stdout + done.stderr
     report = (out / "report.md").read_text(encoding="utf-8")
     assert "no result recorded twice" in report
     assert "note-6.md" in report, "the link that leads nowhere"
     assert "<svg" in (out / "report.html").read_text(encoding="utf-8")
-    with sqlite3.connect(tmp_path / "mine.sqlite") as database:
-        ended = database.execute(
+    with closing(sqlite3.connect(storage)) as database:
+        (ended,) = database.execute(
             "select count(*), count(distinct id), count(finished_at) from durable_executions"
-        ).fetchone()
-    database.close()
+        )
     assert ended == (39, 39, 39)
 
 

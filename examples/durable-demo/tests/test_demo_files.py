@@ -66,12 +66,13 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, *refused: Path) -> None:
     """Deny these paths, as a missing permission does to everybody but root."""
-    scandir, opened = os.scandir, Path.open
+    scandir: Any = os.scandir
+    opened = Path.open
 
     def strict_scandir(path: Path) -> Any:
         if path in refused:
             raise PermissionError(13, "Permission denied")
-        return scandir(str(path))
+        return scandir(path)
 
     def strict_open(self: Path, *args: Any, **kwargs: Any) -> Any:
         if self in refused:
@@ -100,3 +101,8 @@ def test_entries_that_may_not_be_read_are_counted(
 
     assert found.names == ("a.md",)
     assert found.unreadable == 2
+
+
+def test_a_name_that_is_no_text_cannot_be_stored() -> None:
+    assert files.has_text_name("caf\u00e9.md")
+    assert not files.has_text_name(os.fsdecode(b"caf\xe9.md"))

@@ -76,6 +76,15 @@ def test_no_color_keeps_the_picture_and_drops_the_colours() -> None:
     assert BLOCKS.cut in stream.text()
 
 
+def test_control_codes_in_names_do_not_reach_the_terminal() -> None:
+    stream = Stream(terminal=True)
+    screen = Screen(stream, live=True, colour=False)
+
+    screen.line("evil\x1b[2J\r.md")
+
+    assert stream.text() == "evil?[2J?.md\n"
+
+
 def test_a_dumb_terminal_gets_plain_lines() -> None:
     stream = Stream(terminal=True)
     screen = Screen.of(stream, {"TERM": "dumb"})
@@ -130,6 +139,7 @@ def test_the_board_at_the_kill_shows_what_was_cut_off() -> None:
 
     assert board.ended == 6
     assert board.running == 0
+    assert board.cut_off == 3
     assert board.asleep == 1
     assert [cell.mood for cell in board.cells] == [Mood.DONE, Mood.CUT_OFF, Mood.WAITING]
     assert not board.only_approval_left

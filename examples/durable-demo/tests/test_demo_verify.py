@@ -174,5 +174,15 @@ def test_a_kill_that_cuts_nothing_off_shows_nothing() -> None:
     )
 
 
+def test_a_file_that_was_deleted_meanwhile_breaks_no_promise() -> None:
+    given = with_row(account(), "p2-words", lambda record: replace(record, phase=Phase.FAILED))
+    runs = [
+        replace(one, ending=Ending.FAILED) if one.execution == "p2-words" else one
+        for one in given.runs
+    ]
+
+    assert broken(replace(given, runs=runs)) == []
+
+
 def test_how_many_executions_a_study_has() -> None:
     assert expected_executions(len(NAMES)) == len(account().ledger.rows)

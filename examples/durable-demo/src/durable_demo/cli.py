@@ -22,6 +22,7 @@ from .storage import locate
 
 DEFAULT_OUT = Path("build", "durable-demo")
 DEFAULT_LIMIT = 100
+MOST_FILES = 1000
 
 _BROKEN, _USAGE, _INTERRUPTED = 1, 2, 130
 
@@ -78,7 +79,7 @@ def _run(args: argparse.Namespace, given: list[str], out: OutDir) -> int:
         cast=casting.draw(args.seed, names),
         kill=not args.no_kill,
         ask=args.ask,
-        command=shlex.join(["durable-demo", *given]),
+        command=f"{_program()} {shlex.join(given)}".strip(),
     )
     screen = Screen.of(sys.stdout)
     screen.line(f"durable-demo studies {_what(found, names)}", style="bold")
@@ -130,21 +131,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--limit",
-        type=_positive,
+        type=_limit,
         default=DEFAULT_LIMIT,
         metavar="N",
-        help=f"study at most so many files (default: {DEFAULT_LIMIT})",
+        help=f"study at most so many files, up to {MOST_FILES} (default: {DEFAULT_LIMIT})",
     )
     parser.add_argument("--no-kill", action="store_true", help="let the first worker live")
     parser.add_argument("--ask", action="store_true", help="ask for the approval, not just wait")
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_FILES:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {MOST_FILES}")
+    return int(text)
 
 
 def _project() -> Path:
@@ -154,6 +154,11 @@ def _project() -> Path:
         if (folder / "examples" / "durable-demo").is_dir() and (folder / "README.md").is_file():
             return folder
     return Path()
+
+
+def _program() -> str:
+    """Return what starts the demo here: in its repository it is on nobody's PATH."""
+    return "./dev demo" if _project() == Path.cwd() else "durable-demo"
 
 
 def _what(found: files.Found, names: Sequence[str]) -> str:

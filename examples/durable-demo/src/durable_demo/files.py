@@ -44,11 +44,12 @@ def find(folder: Path, *, leave_out: Path | None = None) -> Found:
     names: list[str] = []
     unreadable = 0
     for path, size in _walk(folder, leave_out.resolve() if leave_out else None):
+        name = path.relative_to(folder).as_posix()
         text = _is_text(path) if 0 < size <= MAX_SIZE else False
-        if text is None or size < 0:
+        if text is None or size < 0 or not has_text_name(name):
             unreadable += 1
         elif text:
-            names.append(path.relative_to(folder).as_posix())
+            names.append(name)
     if not names:
         reason = f"; {unreadable} entries are not readable for you" if unreadable else ""
         raise DemoError(
@@ -56,6 +57,15 @@ def find(folder: Path, *, leave_out: Path | None = None) -> Found:
             "name a folder with some UTF-8 text files, such as a project's sources",
         )
     return Found(folder=folder, names=tuple(sorted(names)), unreadable=unreadable)
+
+
+def has_text_name(name: str) -> bool:
+    """Whether a name is text: Unix allows any bytes, but arguments of tasks are stored as text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(folder: Path) -> Path:

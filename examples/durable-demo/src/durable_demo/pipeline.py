@@ -13,7 +13,7 @@ from .model import Approval, Assignment, Facts, Finding, Page, Study
 from .stage import staged
 from .text import Fingerprint, Links, Reading, Title, Words
 
-PATIENCE = timedelta(seconds=2.5)
+PATIENCE = timedelta(seconds=3)
 
 tasks = Tasks()
 
@@ -65,7 +65,7 @@ def put_together(joined: Joined[Page, Finding]) -> Facts:
     """Put together what the steps found out; a step that failed does not spoil the others."""
     return Facts(
         name=joined.output.name,
-        findings=tuple(child.output for child in joined.children if child.output is not None),
+        findings=tuple(joined.outputs),
         missing={child.task: child.status.value for child in joined.failed},
     )
 
@@ -92,11 +92,10 @@ approval = tasks.sleeping("approval", Approval, timeout=timedelta(hours=1))
 @staged()
 def write_report(joined: Joined[Assignment, Facts | Approval]) -> Study:
     """Write the report when every file is studied and somebody has said that it may go out."""
-    outputs = [child.output for child in joined.children]
     study = Study(
         folder=joined.output.folder,
-        pages=tuple(output for output in outputs if isinstance(output, Facts)),
-        approval=next((output for output in outputs if isinstance(output, Approval)), None),
+        pages=tuple(output for output in joined.outputs if isinstance(output, Facts)),
+        approval=next((one for one in joined.outputs if isinstance(one, Approval)), None),
     )
     report.write(joined.output.report, study)
     return study

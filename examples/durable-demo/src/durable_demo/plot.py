@@ -20,7 +20,9 @@ STYLE = """
 --done:#8fb3d9;--failed:#e3a008;--stopped:#8b5cf6;--cut:#d92d3a;--again:#12946c}
 .plot text{fill:var(--text)}.plot .number{font-variant-numeric:tabular-nums}
 .plot .rule{stroke:var(--rule)}.plot .kill{stroke:var(--cut);stroke-width:2}
-.plot .kill-text{fill:var(--cut);font-weight:600}.plot .gap{fill:var(--cut);opacity:.08}
+.plot .back{stroke:var(--again);stroke-width:2;stroke-dasharray:3 3}
+.plot .kill-text{fill:var(--cut);font-weight:600}.plot .back-text{fill:var(--again);font-weight:600}
+.plot .gap{fill:var(--cut);opacity:.08}
 .plot .done{fill:var(--done)}.plot .failed{fill:var(--failed)}.plot .stopped{fill:var(--stopped)}
 .plot .cut{fill:var(--cut)}.plot .again{fill:var(--again)}.plot .bar{fill:var(--done)}
 @media(prefers-color-scheme:dark){.plot{--text:#c3c9d2;--rule:#343a43;--done:#3f6591;
@@ -140,20 +142,22 @@ def _back(evidence: Evidence, x: Callable[[int], float]) -> float | None:
 
 
 def _kill(kill: Kill, at: float, back: float | None, bottom: float) -> list[str]:
-    parts: list[str] = []
-    if back is not None:
-        parts.append(
-            f'<rect class="gap" x="{at:.1f}" y="{_TOP - 6}" width="{back - at:.1f}" '
-            f'height="{bottom - _TOP + 6}"><title>until the dead worker&#39;s lease of '
-            f"{kill.lease:g} s had run out</title></rect>"
-        )
-    anchor, shift = ("end", -6) if at > WIDTH / 2 else ("start", 6)
-    text = f"kill -9 {kill.pid}: worker 1 is gone"
-    parts += [
+    parts = [
         f'<line class="kill" x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="{bottom}"/>',
-        f'<text class="kill-text" x="{at + shift:.1f}" y="16" text-anchor="{anchor}">{text}</text>',
+        _label("kill-text", at - 6, "end", f"kill -9 {kill.pid}"),
     ]
+    if back is not None:
+        width = f'x="{at:.1f}" y="{_TOP - 6}" width="{back - at:.1f}" height="{bottom - _TOP + 6}"'
+        parts += [
+            f'<rect class="gap" {width}/>',
+            f'<line class="back" x1="{back:.1f}" x2="{back:.1f}" y1="4" y2="{bottom}"/>',
+            _label("back-text", back + 6, "start", "the lease is over: cut-off steps run again"),
+        ]
     return parts
+
+
+def _label(kind: str, x: float, anchor: str, text: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="16" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _ticks(seconds: float, bottom: float) -> list[str]:

@@ -43,6 +43,7 @@ class Board:
         total: How many executions there will be.
         ended: How many have ended.
         running: How many steps are held by a worker that lives.
+        cut_off: How many steps the dead worker still holds.
         retrying: How many wait for their next attempt.
         asleep: How many wait for a wake-up.
         timed_out: How many ended so.
@@ -52,6 +53,7 @@ class Board:
     total: int
     ended: int = 0
     running: int = 0
+    cut_off: int = 0
     retrying: int = 0
     asleep: int = 0
     timed_out: int = 0
@@ -85,12 +87,14 @@ def look(ledger: Ledger, lost: Mapping[str, str] = _NOTHING) -> Board:
             pages[ledger.rows[row.parent_id].child_index].append(row)
             mood = _mood(row, lost)
             counts["running"] += mood is Mood.RUNNING
+            counts["cut_off"] += mood is Mood.CUT_OFF
             counts["retrying"] += mood is Mood.WAITING and row.attempt > 0
     names = len(ledger.names)
     return Board(
         total=expected_executions(names),
         ended=counts["ended"],
         running=counts["running"],
+        cut_off=counts["cut_off"],
         retrying=counts["retrying"],
         asleep=counts["asleep"],
         timed_out=counts["timed_out"],

@@ -28,7 +28,7 @@ from .storage import open_storage
 from .verify import PAGE_STEPS, Account, Killed
 
 CONCURRENCY = 8
-LEASE = 2.0
+LEASE = 3.0
 
 _STEPS_LAST = 11.0  # seconds that all steps together are to take
 _SLOWEST, _QUICKEST = 0.5, 0.12
@@ -183,6 +183,7 @@ class _Director:
         """Show the run until it is so far."""
         moved, ended = time.monotonic(), -1
         while True:
+            looked = time.monotonic()
             if self.worker is not None:
                 self.worker.check()
             board = look(await self._ledger(), self.lost)
@@ -196,7 +197,8 @@ class _Director:
                     f"nothing has moved for {_STALLED:g} s: {board.ended} of {board.total} ended",
                     f"see what the workers say in {self.plan.out.folder}",
                 )
-            await asyncio.sleep(_LOOK_EVERY)
+            # Watching a large run must not take the processor from those who do the work.
+            await asyncio.sleep(max(_LOOK_EVERY, 2 * (time.monotonic() - looked)))
 
     async def _ledger(self) -> Ledger:
         return await read_ledger(self.storage, self.plan.id, self.plan.names)

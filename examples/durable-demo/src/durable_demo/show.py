@@ -120,7 +120,9 @@ class Screen:
         """
         self.clear()
         sign = f"{self._glyphs.marks[mark]} " if mark else ""
-        self._write(f"{self._paint(f'{sign}{text}', style)}\n")
+        # Names of files come from outside: no control codes from there.
+        shown = "".join(char if char.isprintable() else "?" for char in f"{sign}{text}")
+        self._write(f"{self._paint(shown, style)}\n")
 
     def event(self, text: str, *, mark: str = "step", style: str = "") -> None:
         """Write a line that stays, with the seconds since the start."""
@@ -185,6 +187,7 @@ class Screen:
 def _counts(board: Board) -> str:
     parts = [
         f"{board.running} running",
+        f"{board.cut_off} cut off, until the lease is over" if board.cut_off else "",
         f"{board.retrying} to retry" if board.retrying else "",
         f"{board.timed_out} timed out" if board.timed_out else "",
         f"{board.asleep} asleep until approved" if board.asleep else "",

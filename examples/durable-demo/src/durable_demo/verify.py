@@ -26,6 +26,12 @@ _WAS = {
     Ending.FAILED: "failed, to be retried",
 }
 
+_PHASES = {
+    Ending.DONE: Phase.COMPLETED,
+    Ending.STOPPED: Phase.TIMED_OUT,
+    Ending.FAILED: Phase.FAILED,
+}
+
 
 def expected_executions(pages: int) -> int:
     """Return how many executions the study of so many files has."""
@@ -205,7 +211,7 @@ def _nothing_else(account: Account) -> Check:
 
 
 def _fits(run: Run, phase: Phase) -> bool:
-    return {Ending.DONE: Phase.COMPLETED, Ending.STOPPED: Phase.TIMED_OUT}.get(run.ending) is phase
+    return _PHASES.get(run.ending) is phase
 
 
 def _retried(account: Account) -> Check:
@@ -215,6 +221,8 @@ def _retried(account: Account) -> Check:
     unexpected: list[str] = []
     runs = account.runs_of()
     for row in account.ledger.of("words"):
+        if row.phase is Phase.FAILED:
+            continue  # such as a file that somebody deleted meanwhile: the report names it
         subject = account.ledger.subject(row)
         failed = sum(run.ending is Ending.FAILED for run in runs[row.id])
         failures += failed
