@@ -1,9 +1,8 @@
 """The table of storages, made from their certificates; fails if a document shows another one.
 
-    python tools/storage_table.py            check the documents against docs/certificates
-    python tools/storage_table.py --write    write the table into the documents
-    python tools/storage_table.py --adopt    take new certificates from build/certificates, write
-    python tools/storage_table.py --built    check that the latest run still proves what is shown
+Without arguments it checks the documents against docs/certificates; `--write` writes the table into
+them, `--adopt` takes new certificates from build/certificates first, and `--built` checks that the
+latest runs still prove what is shown.
 """
 
 import argparse
@@ -19,7 +18,9 @@ from workspace import CERTIFICATES, ROOT, targets
 
 SHOWN = ROOT / "docs" / "certificates"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "index.md")
-_PLACE = re.compile(r"(<!-- storages: written by [^\n]*-->\n).*?(<!-- storages: end -->)", re.DOTALL)
+_PLACE = re.compile(
+    r"(<!-- storages: written by [^\n]*-->\n).*?(<!-- storages: end -->)", re.DOTALL
+)
 _PROVEN = ("certified", "level", "storage", "protocol", "durability", "capabilities", "abilities")
 
 
@@ -101,8 +102,9 @@ def unproven() -> Iterator[str]:
             yield f"{name}: was not certified by a run here: ./dev certify {name}"
             continue
         for field in _PROVEN:
-            if one[field] != built[name][field]:
-                yield f"{name}: {field} is shown as {one[field]!r}, proven is {built[name][field]!r}"
+            proven = built[name][field]
+            if one[field] != proven:
+                yield f"{name}: {field} is shown as {one[field]!r}, proven is {proven!r}"
 
 
 def main(arguments: Sequence[str]) -> int:
