@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 from durable_core.storage import (
-    UNFINISHED,
     Applied,
     ApplyOutcome,
     Finish,
@@ -18,17 +18,65 @@ from durable_core.storage import (
     Unset,
 )
 
+from .bulk import finish_rows, finish_shape, pieces
 from .records import changed
-from .rows import add_row, change_row, finish_row, read_head, waits_no_more
+from .rows import (
+    add_rows,
+    add_sleeper,
+    change_row,
+    children_ended,
+    finish_row,
+    read_head,
+    waits_no_more,
+)
 from .statements import CHECKPOINT, OF_CHILDREN, SLEEPER_ID
 from .writing import Writing
 
+_APPLIED = Applied(outcome=ApplyOutcome.APPLIED)
 _FIELDS = ("state", "attempt", "join_at", "priority", "output", "error")
 
 
 def apply_all(writing: Writing, items: Sequence[Transition], now: int) -> list[Applied]:
     """Carry out transitions, as `Storage.apply` says."""
-    return [_apply_one(writing, item, now) for item in items]
+    answers: list[Applied] = []
+    for shape, group in groupby(items, _shape):
+        if shape is None:
+            answers += [_apply_one(writing, item, now) for item in group]
+        else:
+            # All of this shape are plain finishes.
+            answers += _finish_many(writing, cast(list[Finish], [*group]), shape, now)
+    return answers
+
+
+def _shape(item: Transition) -> int | None:
+    """Return what plain finishes must have in common, None for everything else."""
+    return finish_shape(item) if isinstance(item, Finish) and not item.checkpoints else None
+
+
+def _finish_many(writing: Writing, items: Sequence[Finish], shape: int, now: int) -> list[Applied]:
+    answers: list[Applied] = []
+    for piece in pieces(items):
+        if finish_rows(writing, piece, shape, now):
+            writing.finished = True
+            answers += _count_down(writing, piece)
+        else:
+            answers += [_apply_one(writing, item, now) for item in piece]
+    return answers
+
+
+def _count_down(writing: Writing, items: Sequence[Finish]) -> list[Applied]:
+    """Count finished rows down at their parents, each parent once."""
+    answers = [_APPLIED] * len(items)
+    families: dict[str, list[int]] = {}
+    for place, item in enumerate(items):
+        if item.parent_id is not None:
+            families.setdefault(item.parent_id, []).append(place)
+    for parent_id, places in families.items():
+        woke = children_ended(writing, parent_id, len(places))
+        for place, woken in zip(places, woke, strict=True):
+            if woken:
+                answers[place] = Applied(outcome=ApplyOutcome.APPLIED, woken=[parent_id])
+    return answers
 
 
 def _apply_one(writing: Writing, item: Transition, now: int) -> Applied:
@@ -55,9 +103,7 @@ def _keep_or_release(
     writing: Writing, row: Head, item: Keep | Release, children: list[NewExecution], now: int
 ) -> Applied:
     _write_checkpoints(writing, item, now)
-    born = [add_row(writing, child, now) for child in children]
-    unfinished = sum(child.phase in UNFINISHED for child in born)
-    held = [child.id for child in born if child.owner is not None]
+    unfinished, held = _add_children(writing, children, now) if children else (0, [])
     values = _values(item)
     if unfinished:
         values["pending"] = row.pending + unfinished
@@ -71,6 +117,18 @@ def _keep_or_release(
     after = change_row(writing, row, now, values)
     woken = [item.id] if after.due is not None and after.due <= now else []
     return Applied(outcome=ApplyOutcome.APPLIED, woken=woken, held=held)
+
+
+def _add_children(
+    writing: Writing, children: list[NewExecution], now: int
+) -> tuple[int, list[str]]:
+    """Insert children; return how many are unfinished, and the ids of those that are held."""
+    plain, _ = add_rows(writing, [child for child in children if child.wake_key is None], now)
+    sleepers = [
+        add_sleeper(writing, child, now) for child in children if child.wake_key is not None
+    ]
+    unfinished = len(plain) + sum(not child.finished for child in sleepers)
+    return unfinished, [child.id for child in plain if child.owner is not None]
 
 
 def _refusal(row: Head, item: Transition) -> ApplyOutcome | None:

@@ -1,14 +1,15 @@
 """Effects on single rows, inside a write transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable_core.storage import WAITING, Head, NewExecution, Phase, Record
 from durable_core.storage.kit import born
 
+from .bulk import insert_rows
 from .mailboxes import deliver_message
 from .records import birth_row, changed, head, is_duty, lane
-from .statements import CHILD_ENDED, HEAD, INSERT
+from .statements import CHILD_ENDED, HEAD
 from .writing import Writing
 
 
@@ -51,17 +52,39 @@ def _stored(value: Any) -> Any:
     return value.value if isinstance(value, Phase) else value
 
 
-def add_row(writing: Writing, item: NewExecution, now: int) -> Record:
-    """Insert a row that is not there; a sleeper with a fresh message is born finished with it.
+def add_rows(
+    writing: Writing, items: Sequence[NewExecution], now: int
+) -> tuple[list[Record], list[bool]]:
+    """Insert rows that wait for no message, unless their id or key exists.
+
+    Args:
+        writing: The transaction.
+        items: With distinct ids, and without wake keys.
+        now: Becomes `created_at`.
+
+    Returns:
+        For each item in turn the row as inserted, and whether it was.
+    """
+    records = [born(item, now) for item in items]
+    created = insert_rows(
+        writing, [birth_row(item, row, now) for item, row in zip(items, records, strict=True)]
+    )
+    for row in records:
+        if row.owner is None and row.due is not None:
+            writing.ready.add(row.queue)
+    return records, created
+
+
+def add_sleeper(writing: Writing, item: NewExecution, now: int) -> Record:
+    """Insert a row with a wake key; if a fresh message is kept for it, it is born finished.
 
     The caller has made sure that neither id, key nor wake key exists.
     """
-    record = born(item, now)
-    writing.run(INSERT, birth_row(item, record, now))
-    if item.wake_key is not None:
-        record = deliver_message(writing, record, now)
-    writing.tell(record)
-    return record
+    row = born(item, now)
+    insert_rows(writing, [birth_row(item, row, now)])
+    row = deliver_message(writing, row, now)
+    writing.tell(row)
+    return row
 
 
 def finish_row(

@@ -30,13 +30,14 @@ SLEEPER_ID: Final = (
     "WHERE task = ? AND wake_key = ? AND finished_at IS NULL"
 )
 
-INSERT: Final = (
+INSERTS: Final = (
     'INSERT INTO ~executions (id, task, queue, "group", "key", wake_key, root_id, parent_id, '
     "child_index, on_cancel, tags, priority, phase, due, lane, owner, gen, created_at, started_at, "
-    "options, meta, input, state) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO NOTHING"
+    "options, meta, input, state) VALUES (*) ON CONFLICT DO NOTHING"
 )
+"""`(*)` stands for as many rows of 23 values as one statement inserts."""
+
+INSERTED_AFTER: Final = "SELECT id FROM ~executions WHERE rowid > ?"
 
 CHILD_ENDED: Final = (
     "UPDATE ~executions SET pending = pending - ?1, "

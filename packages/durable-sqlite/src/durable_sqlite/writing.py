@@ -16,6 +16,7 @@ class Writing(Session):
         finished: Whether something finished.
         changes: Rows changed on this connection until the last commit.
         updates: Statements of `change_row` by the names of their columns.
+        finishing: Statements of `finish_rows` by shape and size.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Writing(Session):
         self.finished = False
         self.changes = 0
         self.updates: dict[tuple[str, ...], str] = {}
+        self.finishing: dict[tuple[int, int], str] = {}
 
     def tell(self, row: Head) -> None:
         """Take note of a row's new state for the hints after the commit."""

@@ -1,0 +1,121 @@
+"""Many rows per statement: SQLite then works without Python, and without Python's lock."""
+
+# ruff: noqa: S608 - texts are made of constants; values are always parameters
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, TypeVar
+
+from durable_core.storage import UNSET, Finish
+
+from .records import Row
+from .statements import INSERTED_AFTER, INSERTS
+from .writing import Writing
+
+T = TypeVar("T")
+
+SIZES: Final = (64, 8, 1)
+"""Rows per statement: few sizes, so that all statements stay prepared."""
+
+
+def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut into pieces of the sizes for which there are statements, the largest first."""
+    start = 0
+    for size in SIZES:
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
+
+
+INSERT: Final[Mapping[int, str]] = {
+    size: INSERTS.replace("(*)", ", ".join(["(" + ", ".join("?" * 23) + ")"] * size))
+    for size in SIZES
+}
+
+
+def insert_rows(writing: Writing, rows: Sequence[Row]) -> list[bool]:
+    """Insert rows with distinct ids, unless their id, key or wake key exists.
+
+    Args:
+        writing: The transaction.
+        rows: Parameters as `records.birth_row` returns them.
+
+    Returns:
+        For each row in turn whether it was inserted.
+    """
+    created: list[bool] = []
+    for piece in pieces(rows):
+        cursor = writing.run(INSERT[len(piece)], [*chain.from_iterable(piece)])
+        made = cursor.rowcount
+        if made in (0, len(piece)):
+            created += [made > 0] * len(piece)
+        else:
+            # One statement numbers its new rows without a gap, after all that there were.
+            last = cursor.lastrowid or 0
+            fresh = {row[0] for row in writing.rows(INSERTED_AFTER, (last - made,))}
+            created += [row[0] in fresh for row in piece]
+    return created
+
+
+_SETTABLE: Final = ("state", "attempt", "join_at", "priority", "output", "error")
+_RESET: Final = 1 << len(_SETTABLE)
+
+
+def finish_shape(item: Finish) -> int:
+    """Return which values an item sets, as a number: items of one shape share a statement."""
+    return (
+        (item.state is not UNSET)
+        | (item.attempt is not UNSET) << 1
+        | (item.join_at is not UNSET) << 2
+        | (item.priority is not UNSET) << 3
+        | (item.output is not UNSET) << 4
+        | (item.error is not UNSET) << 5
+        | item.reset_crashes << 6
+    )
+
+
+def finish_rows(writing: Writing, items: Sequence[Finish], shape: int, now: int) -> bool:
+    """Finish rows that have no unfinished children, if all tokens hold.
+
+    Args:
+        writing: The transaction.
+        items: As many as one of `SIZES`, all of one shape, without checkpoints.
+        shape: See `finish_shape`.
+        now: Becomes `finished_at`.
+
+    Returns:
+        True if all were finished; False if nothing was changed: then each must be looked at. The
+        parents are not counted down yet.
+    """
+    names = [name for bit, name in enumerate(_SETTABLE) if shape >> bit & 1]
+    parameters: list[Any] = [now]
+    for item in items:
+        owner, gen = item.token
+        parameters += (item.id, item.parent_id, owner, gen, str(item.phase))
+        parameters += [getattr(item, name) for name in names]
+    text = writing.finishing.get((shape, len(items)))
+    if text is None:
+        text = writing.finishing[shape, len(items)] = _finish_text(names, shape, len(items))
+    if len(items) == 1:
+        return writing.run(text, parameters).rowcount == 1
+    writing.control("SAVEPOINT bulk")
+    done = writing.run(text, parameters).rowcount == len(items)
+    if not done:
+        writing.control("ROLLBACK TO bulk")
+    writing.control("RELEASE bulk")
+    return done
+
+
+def _finish_text(names: Sequence[str], shape: int, size: int) -> str:
+    columns = "".join(f"{name} = v.column{place}, " for place, name in enumerate(names, 6))
+    if shape & _RESET:
+        columns += "crashes = 0, "
+    row = "(" + ", ".join("?" * (5 + len(names))) + ")"
+    return (
+        f"UPDATE ~executions AS e SET {columns}phase = v.column5, owner = NULL, due = NULL, "
+        "lane = NULL, ended_by = v.column3 || '/' || v.column4, finished_at = ? "
+        f"FROM (VALUES {', '.join([row] * size)}) AS v "
+        "WHERE e.rowid = (SELECT rowid FROM ~executions WHERE id = v.column1) "
+        "AND e.gen = v.column4 AND +e.owner = v.column3 AND +e.finished_at IS NULL "
+        "AND e.pending = 0 AND +e.parent_id IS v.column2"
+    )
