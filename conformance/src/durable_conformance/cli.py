@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "--target", dest="name", metavar="NAME",
         help="the storage's name in the certificate (default: from TARGET)",
     )  # fmt: skip
-    certify.add_argument("--rows", type=int, metavar="N", help="rows in the crowded queues")
+    certify.add_argument(
+        "--rows", type=int, metavar="N", help="rows in crowded queues and largest calls"
+    )
     certify.add_argument("--seed", type=int, metavar="N", help="repeat a run's random choices")
     certify.add_argument(
         "pytest", nargs="*", metavar="-- ARGUMENT", help="more arguments for pytest, after --"
