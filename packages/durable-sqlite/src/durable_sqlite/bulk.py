@@ -31,6 +31,9 @@ INSERT: Final[Mapping[int, str]] = {
     size: INSERTS.replace("(*)", ", ".join(["(" + ", ".join("?" * 23) + ")"] * size))
     for size in SIZES
 }
+INSERT_RETURNING: Final[Mapping[int, str]] = {
+    size: text + " RETURNING id" for size, text in INSERT.items()
+}
 
 
 def insert_rows(writing: Writing, rows: Sequence[Row]) -> list[bool]:

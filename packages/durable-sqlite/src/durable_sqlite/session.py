@@ -2,9 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from durable_core.storage import PermanentError, SchemaMissingError
@@ -13,6 +13,8 @@ from .records import Row
 from .settings import Settings
 
 T = TypeVar("T")
+Plan: TypeAlias = Generator[tuple[str, Sequence[Any]], list[Row], T]
+"""Work that does not know how its statements are executed: it yields them and is sent the rows."""
 
 _OLDEST: Final = (3, 37, 0)
 _CACHED_STATEMENTS: Final = 512
@@ -101,6 +103,16 @@ class Session:
     def rows(self, text: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
         return self.run(text, parameters).fetchall()
+
+    def carry_out(self, plan: Plan[T]) -> T:
+        """Execute the statements of a plan and return its result."""
+        try:
+            text, parameters = next(plan)
+            while True:
+                text, parameters = plan.send(self.rows(text, parameters))
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     def close(self) -> None:
         """Close the connection, and that of the leases. Idempotent."""
