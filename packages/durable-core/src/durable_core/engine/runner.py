@@ -23,6 +23,7 @@ from ..storage import (
 from ..tasks.kinds import LoopTask, ParentTask, SequenceTask
 from ..tasks.registry import Tasks
 from ..tasks.task import FunctionTask
+from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
 from .held import Held, LostError, Reason
@@ -117,6 +118,20 @@ class Runner:
             self._services.hooks.lost(held.record)
             self._leftovers.setdefault(held.record.id, held)
             self._forget(held)
+
+    async def stop_after(self, seconds: float, lease: float) -> None:
+        """Interrupt what still runs after so long; give up what cannot be written any more.
+
+        A result waits for a storage that is away until the lease has run out: from then on others
+        may have taken over, and the process need not live on for it.
+        """
+        clock = self._services.clock
+        await sleep(clock, seconds)
+        self.interrupt_all(Reason.SHUTDOWN)
+        while True:
+            await sleep(clock, lease)
+            if not self._services.lease_valid():
+                self.interrupt_all(Reason.LEASE_LOST)
 
     async def drained(self) -> None:
         """Wait until nothing is held."""
