@@ -185,6 +185,11 @@ class SQLiteStorage:
         return await self._threads.reader(reader).ask(Job(work))
 
     @property
+    def path(self) -> str | None:
+        """The file, absolute and with symbolic links resolved; None in memory."""
+        return self._settings.path
+
+    @property
     def capabilities(self) -> Capabilities:
         """What this storage can do."""
         return self._capabilities
