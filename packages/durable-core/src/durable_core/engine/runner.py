@@ -12,6 +12,7 @@ from ..failure import ErrorInfo
 from ..storage import (
     Applied,
     ApplyOutcome,
+    ClosedError,
     Finish,
     Head,
     Phase,
@@ -32,11 +33,20 @@ from .kinds.loop import run_loop
 from .kinds.parent import run_parent
 from .kinds.plain import run_plain
 from .kinds.sequence import run_sequence
-from .run import LetGoError, Run, Services, child_conflict, deadline_of
+from .run import (
+    ABOUT_THE_ITEM,
+    LetGoError,
+    Run,
+    Services,
+    UnfitError,
+    child_conflict,
+    deadline_of,
+)
 from .slots import Isolation, NotAloneError, Slots
 
 _LOG = logging.getLogger("durable.run")
 _UNFIT_DELAY_US = 5_000_000
+_LONGEST_UNFIT_DELAY_US = 600_000_000
 _LEFTOVER_DELAY_US = 1_000_000
 
 
@@ -199,8 +209,12 @@ class Runner:
             return end.transition
         except NotAloneError:
             return run.hand_back("suspect", _UNFIT_DELAY_US)
-        except StorageError:
-            raise
+        except UnfitError as error:
+            return self._not_here(run, str(error))
+        except StorageError as error:
+            if not isinstance(error, ABOUT_THE_ITEM):
+                raise
+            return self._instead(held, error)
         except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
@@ -213,7 +227,7 @@ class Runner:
         try:
             deadline = deadline_of(record, run.policy)
         except OptionError as unreadable:
-            return run.hand_back(str(unreadable), _UNFIT_DELAY_US)
+            return self._not_here(run, str(unreadable))
         decision = decide(record, services.time.now(), deadline, self._limits)
         if decision is Decision.RUN:
             if record.id in self._leftovers:
@@ -243,26 +257,34 @@ class Runner:
             return await run_loop(run, cast("LoopTask[..., Any]", task))
         if name in NAMES:
             return await run_builtin(run)
-        return run.hand_back("its task is not known here", _UNFIT_DELAY_US)
+        return self._not_here(run, "its task is not known here")
+
+    def _not_here(self, run: Run, reason: str) -> Transition:
+        """Hand back what other code has to run, with a pause that grows with its age."""
+        age = self._services.time.now() - run.record.created_at
+        delay = min(_LONGEST_UNFIT_DELAY_US, max(_UNFIT_DELAY_US, age // 10))
+        return run.hand_back(reason, delay)
 
     async def _write(self, held: Held, transition: Transition) -> None:
         """Send the one transition that lets the row go, unchanged until it is answered."""
+        run = Run(self._services, held)
         try:
-            answer = await self._services.writer.apply(transition, held.abandoned)
-        except StorageError as refusal:
-            transition = self._instead(held, transition, refusal)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            answer = await run.apply(transition)
+        except (LostError, ClosedError):
+            raise
+        except Exception as refusal:  # noqa: BLE001 - about this result alone, or it was sent again
+            transition = self._instead(held, refusal)
+            answer = await run.apply(transition)
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
-            transition = Run(self._services, held).finish(Phase.CANCELLED)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            transition = run.finish(Phase.CANCELLED)
+            answer = await run.apply(transition)
         elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
-            error = child_conflict(transition, answer)
-            transition = Run(self._services, held).failed(Phase.FAILED, error)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            transition = run.failed(Phase.FAILED, child_conflict(transition, answer))
+            answer = await run.apply(transition)
         self._answered(held, transition, answer)
 
-    def _instead(self, held: Held, transition: Transition, error: StorageError) -> Transition:
-        """Return what is written when the storage refused the transition for good."""
+    def _instead(self, held: Held, error: Exception) -> Transition:
+        """Return what is written when the storage refused a transition for good."""
         record = held.record
         _LOG.error("the storage refused the result of %s: %s", record.id, error)
         phase = poison_phase(record.phase)
