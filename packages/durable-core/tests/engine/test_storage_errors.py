@@ -194,6 +194,58 @@ async def test_a_result_that_the_storage_refuses_for_good_fails_the_execution(
     assert ran == [1]
 
 
+async def test_a_step_that_the_storage_refuses_for_good_fails_the_execution(
+    world: World,
+) -> None:
+    executor = world.executor()
+    work, ran = echo(executor)
+    chain = executor.sequence("chain", work, work)
+    await executor.start()
+    await world.idle(executor)
+    world.faults(executor).inject(
+        On("apply", Fault.failure(lambda: TooLargeError("at most 10 bytes")), nth=1)
+    )
+    handle = await executor.enqueue(chain, 1)
+    with pytest.raises(ExecutionFailedError, match="at most 10 bytes"):
+        await handle.result()
+    assert ran == [1]
+
+
+@pytest.mark.parametrize("error", [ReadOnlyError, PermanentError])
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_a_result_is_kept_while_the_storage_takes_nothing(
+    world: World, error: type[StorageError], steps: int
+) -> None:
+    executor = world.executor()
+    work, ran = echo(executor)
+    chain: Any = executor.sequence("chain", *[work] * steps)
+    await executor.start()
+    await world.idle(executor)
+    world.faults(executor).inject(On("apply", Fault.failure(lambda: error("no writes now"))))
+    handle = await executor.enqueue(chain, 1)
+    await world.advance(300)
+    assert await handle.status() is Status.RUNNING
+    assert ran == [1]
+    world.faults(executor).heal()
+    await world.advance(3)
+    assert await handle.result() == 1
+    assert ran == [1] * steps
+
+
+async def test_an_error_that_no_storage_should_raise_fails_the_execution(world: World) -> None:
+    executor = world.executor()
+    work, ran = echo(executor)
+    await executor.start()
+    await world.idle(executor)
+    world.faults(executor).inject(
+        On("apply", Fault.failure(lambda: ArithmeticError("a driver's own")), nth=1)
+    )
+    handle = await executor.enqueue(work, 1)
+    with pytest.raises(ExecutionFailedError, match="a driver's own"):
+        await handle.result()
+    assert ran == [1]
+
+
 async def test_a_refused_insert_is_an_error_of_that_insert(world: World) -> None:
     executor = world.executor()
     work, ran = echo(executor)
