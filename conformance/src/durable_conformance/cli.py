@@ -1,4 +1,4 @@
-"""The command line: certify a storage, list the promises, show a certificate."""
+"""The command line: certify a storage, list the promises, print the protocol, show certificates."""
 
 import argparse
 import json
@@ -45,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if command == "promises":
         return _promises(options.areas)
+    if command == "reference":
+        from .reference import reference  # noqa: PLC0415
+
+        sys.stdout.write(reference())
+        return 0
     return _page(options.certificate, options.output)
 
 
@@ -78,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
     promises = commands.add_parser("promises", help="list the promises")
     promises.add_argument("areas", nargs="*", metavar="AREA", help="only these, such as CLAIM")
+
+    commands.add_parser("reference", help="print the normative text of the protocol (Markdown)")
 
     page = commands.add_parser("page", help="show a certificate as a page (Markdown)")
     page.add_argument("certificate", type=Path, metavar="CERT.json")
