@@ -27,6 +27,7 @@ def kinds() -> dict[str, tuple[Tasks, Any]]:
         async def again(number: int = 1) -> Again | Done[int]:
             return Again()
 
+        inner = tasks.sequence("inner", child, delay=600)
         if kind == "plain":
 
             @tasks.task(name="work")
@@ -42,7 +43,6 @@ def kinds() -> dict[str, tuple[Tasks, Any]]:
 
             made[kind] = tasks, parent
         elif kind == "sequence":
-            inner = tasks.sequence("inner", child, delay=600)
             made[kind] = tasks, tasks.sequence("work", inner)
         else:
             made[kind] = tasks, tasks.loop("work", again, max_iterations=2, delay=600)
