@@ -225,7 +225,7 @@ class _Director:
         running = sum(run.ended is None for run in diary.read(self.plan.out.diary))
         self.screen.event(
             f"kill -9 {worker.pid}: worker 1 is gone; {recorded} results recorded, {running} steps"
-            f" cut off, {len(self.lost)} executions held by the dead",
+            f" in the middle of their work, {len(self.lost)} executions held by the dead",
             mark="bad",
             style="red",
         )
