@@ -24,13 +24,17 @@ TARGET is a test file, a class in it (file.py::TestFoo), or a short name: `foo`
 stands for class TestFoo, or for all classes of the folder durable-foo, in a
 tests/test_conformance.py of this project or of a member of its workspace.
 
+What follows -- is for pytest: durable-conformance certify foo -- -n 4
+
 Exit status: 0 certified, 1 not certified, 2 no such target.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    mine = list(sys.argv[1:] if arguments is None else arguments)
+    end = mine.index("--") if "--" in mine else len(mine)
+    options = _parser().parse_args(mine[:end])
     command = options.command
     if command == "certify":
         from .certifying import certify  # noqa: PLC0415 - starts without what it does not need
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name=options.name,
             rows=options.rows,
             seed=options.seed,
-            more=options.pytest,
+            more=mine[end + 1 :],
         )
     if command == "promises":
         return _promises(options.areas)
@@ -77,10 +81,6 @@ def _parser() -> argparse.ArgumentParser:
         "--rows", type=int, metavar="N", help="rows in crowded queues and largest calls"
     )
     certify.add_argument("--seed", type=int, metavar="N", help="repeat a run's random choices")
-    certify.add_argument(
-        "pytest", nargs="*", metavar="-- ARGUMENT", help="more arguments for pytest, after --"
-    )
-
     promises = commands.add_parser("promises", help="list the promises")
     promises.add_argument("areas", nargs="*", metavar="AREA", help="only these, such as CLAIM")
 
