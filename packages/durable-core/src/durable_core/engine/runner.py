@@ -224,11 +224,14 @@ class Runner:
     async def _decide(self, run: Run) -> Transition | None:
         record = run.record
         services = self._services
+        deadline = unreadable = None
         try:
             deadline = deadline_of(record, run.policy)
-        except OptionError as unreadable:
-            return self._not_here(run, str(unreadable))
+        except OptionError as error:
+            unreadable = str(error)
         decision = decide(record, services.time.now(), deadline, self._limits)
+        if unreadable is not None and decision in (Decision.RUN, Decision.WAIT):
+            return self._not_here(run, unreadable)
         if decision is Decision.RUN:
             if record.id in self._leftovers:
                 return run.hand_back("its last attempt has not ended here", _LEFTOVER_DELAY_US)
