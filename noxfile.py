@@ -6,9 +6,9 @@ which `./dev` makes; the two that prove something about other environments make 
 
 import os
 import shutil
-import tempfile
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
