@@ -1,6 +1,6 @@
 """Engines that are broken on purpose, each in one rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,13 @@ from durable_core.engine import channel, clock, heart, run, runner, writer
 from durable_core.engine.claimer import Claimer
 from durable_core.engine.ids import new_id
 from durable_core.storage import Applied, Keep, Record, Release, Token, Transition
+
+
+def _answer(answer: object) -> Callable[..., Any]:
+    def always(*_: object, **__: object) -> object:
+        return answer
+
+    return always
 
 
 def decide_again_on_resend(patch: pytest.MonkeyPatch) -> None:
@@ -32,7 +39,7 @@ def decide_again_on_resend(patch: pytest.MonkeyPatch) -> None:
 
 def write_where_the_caller_is(patch: pytest.MonkeyPatch) -> None:
     """Let the cancellation of whoever waits for a write reach the write."""
-    submit = channel.Channel.submit
+    submit: Any = channel.Channel[Any, Any].submit
 
     def submitted(self: Any, item: Any, **options: Any) -> Any:
         future = submit(self, item, **options)
@@ -64,7 +71,7 @@ def start_whatever_is_answered(patch: pytest.MonkeyPatch) -> None:
 def never_reconcile(patch: pytest.MonkeyPatch) -> None:
     """Never compare what is held with what is known."""
 
-    async def nothing(self: Claimer, owner: str) -> None:
+    async def nothing(self: Claimer, _owner: str) -> None:
         self._unsure = False
 
     patch.setattr(Claimer, "_reconcile", nothing)
@@ -72,7 +79,7 @@ def never_reconcile(patch: pytest.MonkeyPatch) -> None:
 
 def adopt_what_was_let_go(patch: pytest.MonkeyPatch) -> None:
     """Forget what was let go while the storage was asked."""
-    patch.setattr(Claimer, "let_go", lambda _self, _id: None)
+    patch.setattr(Claimer, "let_go", _answer(None))
 
 
 def decode_before_judging(patch: pytest.MonkeyPatch) -> None:
@@ -111,22 +118,22 @@ def random_child_ids_on_retry(patch: pytest.MonkeyPatch) -> None:
 
 def suspect_nobody(patch: pytest.MonkeyPatch) -> None:
     """Run suspects beside others."""
-    patch.setattr(runner, "is_suspect", lambda _head, _limits: False)
+    patch.setattr(runner, "is_suspect", _answer(answer=False))
 
 
 def trust_an_old_lease(patch: pytest.MonkeyPatch) -> None:
     """Begin work without a valid lease."""
-    patch.setattr(heart.Heart, "valid", property(lambda _self: True))
+    patch.setattr(heart.Heart, "valid", property(_answer(answer=True)))
 
 
 def beat_for_a_stuck_loop(patch: pytest.MonkeyPatch) -> None:
     """Let the thread beat for ever, whether the loop moves or not."""
-    patch.setattr(heart._PulseThread, "_silent", lambda _self: False)
+    patch.setattr(heart._PulseThread, "_silent", _answer(answer=False))
 
 
 def trust_every_clock(patch: pytest.MonkeyPatch) -> None:
     """Declare others dead on whatever evidence."""
-    patch.setattr(clock.StorageTime, "trustworthy", lambda _self, **_: True)
+    patch.setattr(clock.StorageTime, "trustworthy", _answer(answer=True))
 
 
 def hand_back_at_once(patch: pytest.MonkeyPatch) -> None:

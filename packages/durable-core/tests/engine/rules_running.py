@@ -7,7 +7,7 @@ import asyncio
 import threading
 from typing import Any
 
-from durable_core import MemoryStorage, Status, Tasks, current
+from durable_core import Again, Done, FanOut, MemoryStorage, Status, Tasks, current
 from durable_core.engine.clock import StorageTime
 from durable_core.engine.heart import STALL_LIMIT, Heart
 from durable_core.storage import Beat, NewExecution, Query
@@ -39,7 +39,7 @@ async def poison_is_judged_before_decoding(world: World) -> None:
 
     @tasks.task(validate=touch)
     async def work(value: str) -> None:
-        read.append("ran")
+        read.append(f"ran with {value}")
 
     chain = tasks.sequence("chain", work)
     item: Any
@@ -144,7 +144,7 @@ async def nothing_begins_without_a_valid_lease(world: World) -> None:
     assert all(valid for _, valid in began)
 
 
-async def a_stuck_loop_loses_its_lease(world: World) -> None:
+async def a_stuck_loop_loses_its_lease(_: World) -> None:
     """ENGINE-8: a thread beats for a loop that does not move, but not for ever."""
     clock = WatchedClock()
     storage = MemoryStorage(clock=clock.time_us)
@@ -315,12 +315,8 @@ async def progress_clears_the_crashes(world: World) -> None:
         return number + 1
 
     @tasks.task
-    async def again() -> Any:
-        from durable_core import Again, Done
-
+    async def again() -> Again | Done[int]:
         return Done(1) if current().iteration == 2 else Again()
-
-    from durable_core import FanOut
 
     @tasks.parent
     async def parent() -> FanOut[None]:

@@ -15,15 +15,8 @@ from durable_core.storage import Finish, Keep, Release, Settle
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
-from .world import LEASE, World
+from .world import LEASE, World, items_of
 from .wrappers import Small
-
-
-def items_of(call: LoggedCall) -> list[Any]:
-    """Return what an insert, apply or wake was asked to write."""
-    items = call.arguments["items"]
-    assert isinstance(items, list | tuple)
-    return list(items)
 
 
 async def one_releasing_transition_per_token(world: World) -> None:
@@ -79,7 +72,8 @@ async def all_writes_through_one_shielded_writer(world: World) -> None:
     async def quick() -> None: ...
 
     @executor.task
-    async def slow(nothing: None) -> None:
+    async def slow(before: None) -> None:
+        assert before is None
         await endless.wait()
 
     chain = executor.sequence("chain", quick, slow)

@@ -25,7 +25,7 @@ def kinds() -> dict[str, tuple[Tasks, Any]]:
 
         @tasks.task
         async def again(number: int = 1) -> Again | Done[int]:
-            return Again()
+            return Again() if number else Done(number)
 
         inner = tasks.sequence("inner", child, delay=600)
         if kind == "plain":
@@ -160,7 +160,6 @@ async def test_options_of_a_later_release_are_handed_back(world: World) -> None:
 async def test_a_child_whose_output_changed_its_type_ends_the_parent_clearly(
     world: World,
 ) -> None:
-
 
     def define(annotation: Any) -> tuple[Tasks, Any]:
         tasks = Tasks()

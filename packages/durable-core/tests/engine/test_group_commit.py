@@ -7,19 +7,13 @@ from durable_core import DurableExecutor, FanOut, Status
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
-from .world import World
+from .world import World, items_of
 from .wrappers import Small
 
 
 def sizes(calls: list[LoggedCall]) -> list[int]:
     """Return how many items each call carried."""
     return [len(items_of(call)) for call in calls]
-
-
-def items_of(call: LoggedCall) -> list[Any]:
-    items = call.arguments["items"]
-    assert isinstance(items, list | tuple)
-    return list(items)
 
 
 async def started(world: World, *plans: On, **options: Any) -> tuple[DurableExecutor, Any]:

@@ -12,10 +12,8 @@ from durable_core.testing.faults import Fault, Gate, On
 from .world import LEASE, Recorder, World
 
 
-async def _shutting_down(
-    world: World, executor: DurableExecutor, timeout: float | None = None
-) -> "asyncio.Future[None]":
-    stopping = asyncio.ensure_future(executor.shutdown(timeout))
+async def _shutting_down(executor: DurableExecutor) -> "asyncio.Future[None]":
+    stopping = asyncio.ensure_future(executor.shutdown())
     await settle()
     return stopping
 
@@ -67,7 +65,7 @@ async def test_what_does_not_end_is_handed_back_and_goes_on_elsewhere_at_once(
     handle = await first.enqueue(work)
     await settle()
     there = await second.handle(work, handle.id)
-    stopping = await _shutting_down(world, first)
+    stopping = await _shutting_down(first)
     await world.advance(19.9)
     assert not stopping.done()
     assert log == ["attempt 1"]
@@ -112,7 +110,7 @@ async def test_nothing_is_claimed_any_more(world: World) -> None:
     await executor.start()
     handles = [await executor.enqueue(work, number) for number in range(3)]
     await settle()
-    stopping = await _shutting_down(world, executor)
+    stopping = await _shutting_down(executor)
     go.set()
     await stopping
     assert ran == [0]
@@ -136,7 +134,7 @@ async def test_a_claim_in_flight_is_not_lost(world: World) -> None:
     handle = await client.enqueue(work)
     await gate.reached.wait()
     assert (await world.row(handle.id)).status is Status.RUNNING
-    stopping = await _shutting_down(world, executor)
+    stopping = await _shutting_down(executor)
     gate.open()
     await stopping
     row = await world.row(handle.id)
@@ -157,7 +155,7 @@ async def test_a_thread_is_told_and_its_row_is_handed_back(world: World) -> None
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
     await settle()
-    stopping = await _shutting_down(world, executor)
+    stopping = await _shutting_down(executor)
     assert await asyncio.to_thread(told.wait, 10)
     await world.advance(5)
     await stopping
@@ -177,7 +175,7 @@ async def test_a_result_is_stored_before_the_end(world: World) -> None:
     world.faults(executor).inject(On("apply", Fault.failure(), times=4))
     handle = await executor.enqueue(work)
     await settle()
-    stopping = await _shutting_down(world, executor)
+    stopping = await _shutting_down(executor)
     await world.advance(5)
     await stopping
     assert (await world.row(handle.id)).output == b'"done"'
@@ -198,7 +196,7 @@ async def test_a_storage_that_stays_away_does_not_keep_the_process_from_ending(
     await handle.result()
     world.faults(executor).inject(On("apply", Fault.failure()), On("heartbeat", Fault.failure()))
     lost = await executor.enqueue(work)
-    stopping = await _shutting_down(world, executor)
+    stopping = await _shutting_down(executor)
     await world.advance(10)
     assert not stopping.done()
     # When its lease has run out others may take over: there is nothing left to wait for.

@@ -1,5 +1,6 @@
 """Starting: what is wrong is said at once, and an executor that has nothing to do is quiet."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -47,8 +48,6 @@ async def test_an_unusable_storage_is_refused_and_can_be_tried_again(world: Worl
 async def test_a_storage_that_does_not_answer_at_start_leaves_nothing_behind(
     world: World,
 ) -> None:
-    import asyncio
-
     before = asyncio.all_tasks()
     executor = world.executor(On("heartbeat", Fault.failure()), patience=20)
     starting = asyncio.ensure_future(executor.start())

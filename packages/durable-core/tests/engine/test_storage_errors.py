@@ -25,7 +25,7 @@ from durable_core.storage import (
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, LoggedCall, On, Randomly
 
-from .world import LEASE, World
+from .world import LEASE, World, items_of
 
 
 def echo(executor: DurableExecutor) -> tuple[Any, list[int]]:
@@ -53,7 +53,7 @@ async def test_a_result_is_kept_while_the_storage_is_away(world: World) -> None:
     assert await handle.status() is Status.RUNNING
     applies = world.calls(executor, "apply")
     assert 250 < len(applies) < 700
-    assert len({id(_items(call)[0]) for call in applies}) == 1
+    assert len({id(items_of(call)[0]) for call in applies}) == 1
     world.faults(executor).heal()
     await world.advance(3)
     assert await handle.result() == 1
@@ -113,7 +113,7 @@ async def test_an_apply_of_unknown_outcome_is_sent_again_unchanged(
     await world.advance(3)
     assert await handle.result() == 1
     assert ran == [1]
-    assert len({id(_items(call)[0]) for call in world.calls(executor, "apply")}) == 1
+    assert len({id(items_of(call)[0]) for call in world.calls(executor, "apply")}) == 1
 
 
 async def test_a_claim_whose_answer_is_lost_is_adopted(world: World) -> None:
@@ -199,7 +199,7 @@ async def test_a_step_that_the_storage_refuses_for_good_fails_the_execution(
 ) -> None:
     executor = world.executor()
     work, ran = echo(executor)
-    chain = executor.sequence("chain", work, work)
+    chain: Any = executor.sequence("chain", work, work)
     await executor.start()
     await world.idle(executor)
     world.faults(executor).inject(
@@ -253,7 +253,7 @@ async def test_a_refused_insert_is_an_error_of_that_insert(world: World) -> None
     await world.idle(executor)
 
     def bad(call: LoggedCall) -> bool:
-        return any(getattr(item, "id", "") == "bad" for item in _items(call))
+        return any(getattr(item, "id", "") == "bad" for item in items_of(call))
 
     world.faults(executor).inject(
         On("insert", Fault.failure(lambda: PermanentError("will not do")), where=bad)
@@ -277,9 +277,7 @@ async def test_the_executor_lives_on_whatever_its_duties_raise(
     work, ran = echo(executor)
     await executor.start()
     await world.idle(executor)
-    world.faults(executor).inject(
-        On(method, Fault.failure(lambda: error("for a while")), times=2)
-    )
+    world.faults(executor).inject(On(method, Fault.failure(lambda: error("for a while")), times=2))
     await world.advance(12)
     world.faults(executor).heal()
     await world.advance(LEASE * 4)
@@ -355,6 +353,7 @@ async def test_everything_ends_once_on_a_storage_that_fails_at_random(
         )
         for place in range(2)
     ]
+
     async def result_of(number: int, task: Any) -> object:
         handle = await executors[number % 2].enqueue(task, number * 100)
         result: object = await handle.result()
@@ -381,9 +380,3 @@ async def test_everything_ends_once_on_a_storage_that_fails_at_random(
     assert set(ran) == {n * 100 for n in range(9) if n % 3 != 1} | {
         n * 100 + place for n in (1, 4, 7) for place in range(5)
     }
-
-
-def _items(call: LoggedCall) -> list[object]:
-    items = call.arguments["items"]
-    assert isinstance(items, list | tuple)
-    return list(items)
