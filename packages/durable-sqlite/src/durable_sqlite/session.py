@@ -180,7 +180,6 @@ _WRITER: Final = (
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
-    "PRAGMA mmap_size = 268435456",
 )
 
 
@@ -199,7 +198,6 @@ def open_reader(settings: Settings) -> sqlite3.Connection:
 _READER: Final = (
     "PRAGMA query_only = 1",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA mmap_size = 268435456",
 )
 
 

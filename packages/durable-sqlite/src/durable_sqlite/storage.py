@@ -270,12 +270,13 @@ class SQLiteStorage:
     async def reap(self, *, now: int, limit: int) -> Reaped:
         """See `Storage.reap`."""
         removed = rows = 0
-        more = True
-        while more and (rows < limit or rows == 0):
+        while True:
             step = Reaping(now, min(limit - rows, _CHUNK))
             freed, more = await self._write(step, step.limit)
             removed += step.leases
             rows += freed
+            if not more or rows >= limit:
+                break
         return Reaped(leases=removed, rows=rows, more=more)
 
     async def get(self, *, ids: Sequence[str], payload: bool = True) -> Sequence[Head | None]:
