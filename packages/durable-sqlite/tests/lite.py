@@ -32,7 +32,8 @@ def names(folder: Path) -> list[str]:
 
 def new(id: str, **values: Any) -> NewExecution:  # noqa: A002
     """Return an execution to insert."""
-    return NewExecution(**{"id": id, "task": "work"} | values)
+    fields: dict[str, Any] = {"id": id, "task": "work"} | values
+    return NewExecution(**fields)
 
 
 def held(id: str, **values: Any) -> NewExecution:  # noqa: A002
@@ -42,11 +43,17 @@ def held(id: str, **values: Any) -> NewExecution:  # noqa: A002
 
 def finish(id: str, gen: int = 1, **values: Any) -> Finish:  # noqa: A002
     """Return Anna's completion of an execution."""
-    return Finish(**{"id": id, "token": Token(ANNA, gen), "phase": Phase.COMPLETED} | values)
+    fields: dict[str, Any] = {"id": id, "token": Token(ANNA, gen), "phase": Phase.COMPLETED}
+    return Finish(**fields | values)
 
 
 async def claim(storage: SQLiteStorage, limit: int = 100, **values: Any) -> list[str]:
     """Claim for Anna; return the ids."""
-    wanted = {"executor": ANNA, "tasks": ["work"], "queues": ["default"], "now": NOW} | values
+    wanted: dict[str, Any] = {
+        "executor": ANNA,
+        "tasks": ["work"],
+        "queues": ["default"],
+        "now": NOW,
+    } | values
     claimed = await storage.claim(limit=limit, **wanted)
     return [row.id for row in claimed.records]

@@ -293,7 +293,8 @@ def _plain(answer: Any) -> Any:
     if isinstance(answer, Mapping):
         return dict(cast(Mapping[str, int], answer))
     if isinstance(answer, Sequence):
-        return [_plain(one) for one in cast(Sequence[Any], answer)]
+        several: Sequence[Any] = answer
+        return [_plain(one) for one in several]
     if hasattr(answer, "cursor"):
         return [_plain(answer.items), answer.cursor is None]
     names = [field.name for field in fields(answer)]

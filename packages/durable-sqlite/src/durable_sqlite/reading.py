@@ -22,6 +22,7 @@ from .statements import CHECKPOINTS, HEADS, RECORDS
 _LAST_ID: Final = "\x7f"
 """Sorts after every character that an id may have."""
 
+_RUNNING: Final = frozenset({Status.RUNNING})
 _MAX_INT64: Final = 2**63 - 1
 
 _BY: Final[Mapping[CountBy, str]] = {
@@ -96,7 +97,7 @@ def _index(query: Query) -> str | None:
         return "INDEXED BY ~children"
     if query.root_id is not None:
         return ""
-    if query.owner is not None or query.statuses == {Status.RUNNING}:
+    if query.owner is not None or query.statuses == _RUNNING:
         return "INDEXED BY ~held"
     return None
 
@@ -150,7 +151,7 @@ def _where(query: Query) -> tuple[list[str], list[Any]]:
             "WHERE root_id = ? AND root_id <> id)"
         )
         parameters += (query.root_id, query.root_id)
-    if query.statuses == {Status.RUNNING}:
+    if query.statuses == _RUNNING:
         conditions.append("owner IS NOT NULL AND finished_at IS NULL")
     elif query.statuses is not None:
         condition, phases = _statuses(query.statuses)
