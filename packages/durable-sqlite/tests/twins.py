@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from durable_core.storage import (
@@ -292,9 +292,8 @@ def _plain(answer: Any) -> Any:
         return answer
     if isinstance(answer, Mapping):
         return dict(cast(Mapping[str, int], answer))
-    if isinstance(answer, Sequence):
-        several: Sequence[Any] = answer
-        return [_plain(one) for one in several]
+    if not is_dataclass(answer):
+        return [_plain(one) for one in answer]
     if hasattr(answer, "cursor"):
         return [_plain(answer.items), answer.cursor is None]
     names = [field.name for field in fields(answer)]
