@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import PayloadTooLargeError
@@ -274,7 +275,8 @@ class Run:
 
     def hand_back(self, reason: str, delay_us: int = 0, **values: Any) -> Release:
         """Return the transition that lets another executor go on from the same place."""
-        self.services.hooks.handed_back(self.record, reason)
+        hooks = self.services.hooks
+        self.held.once_let_go = partial(hooks.handed_back, self.record, reason)
         due = self.services.time.now() + delay_us if delay_us else 0
         return self.release(self.record.phase, due, join_at=-1, **values)
 
@@ -305,7 +307,8 @@ class Run:
         deadline = self.deadline
         if deadline is not None and due >= deadline:
             return self.failed(phase, result.error)
-        self.services.hooks.retried(record, result.error, due)
+        hooks = self.services.hooks
+        self.held.once_let_go = partial(hooks.retried, record, result.error, due)
         return self.release(
             record.phase,
             due,

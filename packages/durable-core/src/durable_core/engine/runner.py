@@ -312,6 +312,8 @@ class Runner:
                 self._services.hooks.finished(held.record, transition.phase, info)
         elif isinstance(transition, Release):
             self._released(transition)
+            if held.once_let_go is not None:
+                held.once_let_go()
 
     def _released(self, transition: Release) -> None:
         dues = [child.due for child in transition.children if child.phase is Phase.READY]
