@@ -17,7 +17,7 @@ from durable_core import (
     Tasks,
     current,
 )
-from durable_core.testing import ExecutorFactory, FakeClock, NotIdleError, run_until_idle
+from durable_core.testing import ExecutorFactory, FakeClock, NotIdleError, advance, run_until_idle
 from durable_core.testing.faults import FaultyStorage, Randomly
 
 
@@ -108,6 +108,33 @@ async def test_a_horizon_moves_from_one_due_time_to_the_next(
         assert await sleeper.status() is Status.SLEEPING
         await run_until_idle(executor, horizon=timedelta(days=28))
         assert await sleeper.status() is Status.TIMED_OUT
+
+
+async def test_time_passes_and_everything_runs_at_its_time(
+    make: ExecutorFactory, clock: FakeClock
+) -> None:
+    executor = make()
+    ran: list[float] = []
+
+    @executor.task(delay=100, timeout=5)
+    def in_a_thread() -> None:
+        ran.append(clock.monotonic())
+        # Slow in real time, while the fake one stands still.
+        threading.Event().wait(0.02)
+
+    async with executor:
+        handle = await executor.enqueue(in_a_thread)
+        await advance(executor, by=60)
+        assert clock.monotonic() == 60
+        assert ran == []
+        await advance(executor, by=timedelta(minutes=2))
+        assert clock.monotonic() == 180
+        assert ran == [100]
+        assert await handle.status() is Status.COMPLETED
+    real = DurableExecutor(MemoryStorage())
+    async with real:
+        with pytest.raises(OptionError, match="FakeClock"):
+            await advance(real, by=1)
 
 
 async def test_days_pass_in_milliseconds(make: ExecutorFactory, clock: FakeClock) -> None:
