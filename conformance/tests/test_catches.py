@@ -8,7 +8,9 @@ import broken_hooked
 import broken_others
 import broken_rows
 import pytest
-import weak_others
+import weak_calls
+import weak_families
+import weak_reads
 import weak_rows
 from broken_base import Broken
 from broken_bound import Bound
@@ -36,7 +38,10 @@ def kinds(*modules: ModuleType) -> list[type[Broken | Wire]]:
     ]
 
 
-BROKEN = kinds(broken_rows, broken_others, broken_bound, broken_hooked, weak_rows, weak_others)
+BROKEN = [
+    *kinds(broken_rows, broken_others, broken_bound, broken_hooked),
+    *kinds(weak_rows, weak_families, weak_calls, weak_reads),
+]
 
 
 @pytest.fixture(autouse=True)
