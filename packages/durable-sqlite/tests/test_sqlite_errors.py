@@ -160,7 +160,7 @@ def _forbid(folder: Path, file: Path | None = None) -> None:
         file.chmod(0o444)
     folder.chmod(0o555)
     for parent in folder.parents:
-        if parent.name.startswith("pytest"):
+        if parent.name.startswith(("pytest", "popen")):
             parent.chmod(0o755)
 
 
@@ -223,9 +223,30 @@ async def test_a_new_file_in_a_folder_that_cannot_be_written(tmp_path: Path) -> 
 
 async def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     storage = SQLiteStorage(tmp_path / "none" / "x.db")
-    with pytest.raises(PermanentError, match=r"the folder .*none does not exist: create it"):
+    with pytest.raises(PermanentError, match=r"the folder .*none does not exist, or .*: create it"):
         await storage.setup()
     await storage.close()
+
+
+def test_a_folder_that_may_not_be_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "closed" / "folder").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o000)
+    _forbid(tmp_path)
+    run_program(
+        f"""
+        async def main():
+            storage = SQLiteStorage({str(tmp_path / "closed" / "folder" / "x.db")!r})
+            for migrate in (True, False):
+                try:
+                    report = await storage.setup(migrate=migrate)
+                except PermanentError as error:
+                    assert migrate and "may not look into it" in str(error), error
+                else:
+                    assert not migrate and report.missing, report
+            await storage.close()
+        """,
+        restricted=True,
+    )
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
