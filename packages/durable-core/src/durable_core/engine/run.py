@@ -77,6 +77,12 @@ class Services:
     lease_valid: Callable[[], bool]
     ready: Callable[[], None]
 
+    def tell_enqueued(self, children: Sequence[NewExecution]) -> None:
+        """Tell the hooks of children that were stored."""
+        if self.hooks:
+            for child in children:
+                self.hooks.enqueued(child)
+
 
 class Run:
     """One activation: the row that is held, its policy, and the writes that it may need.
@@ -180,6 +186,7 @@ class Run:
         if answer.outcome is ApplyOutcome.APPLIED or answer.outcome is ApplyOutcome.ALREADY:
             if item.children:
                 self.services.ready()
+                self.services.tell_enqueued(item.children)
             return answer
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
             raise LetGoError(self.finish(Phase.CANCELLED))
@@ -369,11 +376,9 @@ def noted(error: ErrorInfo, note: str) -> ErrorInfo:
 
 def child_conflict(item: Keep | Release, answer: Applied) -> ErrorInfo:
     """Return the error of a parent whose child belongs to another execution."""
-    place = answer.conflict or 0
-    child = item.children[place] if place < len(item.children) else None
-    what = "" if child is None else f" ({child.task}, wake key {child.wake_key!r}, id {child.id})"
+    child = item.children[answer.conflict or 0]
     error = RuntimeError(
-        f"child {place}{what} cannot be created: its id or wake key belongs to another "
-        "unfinished execution"
+        f"child {child.child_index} ({child.task}, wake key {child.wake_key!r}, id {child.id}) "
+        "cannot be created: its id or wake key belongs to another unfinished execution"
     )
     return ErrorInfo.from_exception(error, retryable=False)

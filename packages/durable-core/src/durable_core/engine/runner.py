@@ -99,14 +99,27 @@ class Runner:
         self._callbacks = callbacks
         self.held: dict[str, Held] = {}
         self._leftovers: dict[str, Held] = {}
+        self._again: dict[str, Record] = {}
+        self._ending: Reason | None = None
 
     def start(self, record: Record) -> None:
-        """Carry a row that this incarnation holds; others and known ones are passed over."""
-        if record.owner != self._callbacks.owner() or record.id in self.held:
+        """Carry a row that this incarnation holds; others and known ones are passed over.
+
+        A row may be claimed again before the answer that let it go has been taken note of: then
+        it is carried next.
+        """
+        if record.owner != self._callbacks.owner():
+            return
+        before = self.held.get(record.id)
+        if before is not None:
+            if record.gen > before.token.gen:
+                self._again[record.id] = record
             return
         held = Held(record)
         self.held[record.id] = held
         self._slots.take()
+        if self._ending is not None:
+            held.interrupt(self._ending)
         held.runs_in(asyncio.create_task(self._carry(held), name=record.id))
 
     def interrupt(self, heads: Iterable[Head], reason: Reason = Reason.CANCEL) -> None:
@@ -117,12 +130,14 @@ class Runner:
                 held.interrupt(reason)
 
     def interrupt_all(self, reason: Reason) -> None:
-        """Interrupt everything that runs here."""
+        """Interrupt everything that runs here, and what is still to come."""
+        self._ending = reason
         for held in tuple(self.held.values()):
             held.interrupt(reason)
 
     def disown(self) -> None:
         """The lease is lost: stop everything, and let nothing of it be written."""
+        self._again.clear()
         for held in tuple(self.held.values()):
             held.interrupt(Reason.LEASE_LOST)
             self._services.hooks.lost(held.record)
@@ -160,6 +175,8 @@ class Runner:
         finally:
             self._forget(held)
             self._free_place(held)
+            if (again := self._again.pop(held.record.id, None)) is not None:
+                self.start(again)
 
     def _forget(self, held: Held) -> None:
         if self.held.get(held.record.id) is held:
@@ -312,6 +329,7 @@ class Runner:
                 self._services.hooks.finished(held.record, transition.phase, info)
         elif isinstance(transition, Release):
             self._released(transition)
+            self._services.tell_enqueued(transition.children)
             if held.once_let_go is not None:
                 held.once_let_go()
 

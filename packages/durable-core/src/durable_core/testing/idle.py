@@ -131,6 +131,8 @@ def _describe(engines: Sequence[Engine]) -> str:
         name = engine.settings.name
         running = [held.record for held in engine.runner.held.values()]
         lines += [f"  {name} runs {record.task} {record.id}" for record in running]
+        if (interrupted := engine.slots.used - len(running)) > 0:
+            lines.append(f"  {name} interrupted {interrupted} that have not stopped yet")
         if not engine.writer.idle:
             lines.append(f"  {name} has writes that its storage has not answered")
         if not engine.claimer.idle:
