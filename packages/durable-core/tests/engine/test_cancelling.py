@@ -72,7 +72,7 @@ async def test_a_running_coroutine_is_cancelled_and_waited_for(world: World) -> 
 async def test_an_execution_of_another_executor_is_cancelled_by_its_next_heartbeat(
     world: World,
 ) -> None:
-    executor = world.executor(lease=15)
+    executor = world.executor()
 
     @executor.task
     async def work() -> None:

@@ -9,7 +9,7 @@ from durable_core import Context, DurableExecutor, NotRunningError, Status, Task
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, On
 
-from .world import LEASE, Recorder, World
+from .world import PROMISE, Recorder, World
 
 
 async def _shutting_down(executor: DurableExecutor) -> "asyncio.Future[None]":
@@ -200,7 +200,7 @@ async def test_a_storage_that_stays_away_does_not_keep_the_process_from_ending(
     await world.advance(10)
     assert not stopping.done()
     # When its lease has run out others may take over: there is nothing left to wait for.
-    await world.advance(LEASE + 5)
+    await world.advance(PROMISE + 5)
     await asyncio.wait_for(stopping, 5)  # noqa: TID251 - a hang is what is tested
     assert (await world.row(lost.id)).status is Status.RUNNING
 

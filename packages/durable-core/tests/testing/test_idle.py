@@ -232,6 +232,26 @@ async def test_what_goes_on_for_too_long_is_named(make: ExecutorFactory) -> None
         assert str(caught.value) == (f"still busy after 0.05 s:\n  worker runs endless {handle.id}")
 
 
+async def test_a_thread_that_was_interrupted_is_waited_for(
+    make: ExecutorFactory, clock: FakeClock
+) -> None:
+    executor = make(name="worker")
+    go_on = threading.Event()
+
+    @executor.task(timeout=5)
+    def in_a_thread() -> None:
+        go_on.wait(10)
+
+    async with executor:
+        handle = await executor.enqueue(in_a_thread)
+        await clock.advance(5)
+        assert await handle.status() is Status.TIMED_OUT
+        with pytest.raises(NotIdleError, match="worker interrupted 1 that have not stopped yet"):
+            await run_until_idle(executor, timeout=0.05)
+        go_on.set()
+        await run_until_idle(executor)
+
+
 async def test_it_is_said_what_is_missing(make: ExecutorFactory) -> None:
     executor = make()
     with pytest.raises(NotRunningError):
