@@ -79,6 +79,12 @@ class Held:
             while task.cancelling():
                 task.uncancel()
 
+    def timeout_over(self) -> None:
+        """The attempt that took too long has ended: what follows is not interrupted by it."""
+        if self.reason is Reason.TIMEOUT:
+            self.reason = None
+            self.cancelled = Signal()
+
     def interrupt(self, reason: Reason) -> None:
         """Stop the running code: a coroutine is cancelled, a thread is told.
 
