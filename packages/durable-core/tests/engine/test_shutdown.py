@@ -144,17 +144,18 @@ async def test_a_claim_in_flight_is_not_lost(world: World) -> None:
 
 async def test_a_thread_is_told_and_its_row_is_handed_back(world: World) -> None:
     executor = world.executor(shutdown_timeout=5)
-    told, go_on = threading.Event(), threading.Event()
+    begun, told, go_on = threading.Event(), threading.Event(), threading.Event()
 
     @executor.task
     def in_a_thread(ctx: Context) -> None:
+        begun.set()
         ctx.shutdown.wait_blocking(10)
         told.set()
         go_on.wait(10)
 
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
-    await settle()
+    assert await asyncio.to_thread(begun.wait, 10)
     stopping = await _shutting_down(executor)
     assert await asyncio.to_thread(told.wait, 10)
     await world.advance(5)

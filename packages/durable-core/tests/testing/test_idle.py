@@ -236,14 +236,16 @@ async def test_a_thread_that_was_interrupted_is_waited_for(
     make: ExecutorFactory, clock: FakeClock
 ) -> None:
     executor = make(name="worker")
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     @executor.task(timeout=5)
     def in_a_thread() -> None:
+        begun.set()
         go_on.wait(10)
 
     async with executor:
         handle = await executor.enqueue(in_a_thread)
+        assert await asyncio.to_thread(begun.wait, 10)
         await clock.advance(5)
         assert await handle.status() is Status.TIMED_OUT
         with pytest.raises(NotIdleError, match="worker interrupted 1 that have not stopped yet"):
