@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, ParamSpec, TypeVar, cast
 
 from broken_base import Broken, pause
 
@@ -175,12 +175,17 @@ def _break_if(cut: bool) -> None:  # noqa: FBT001
         raise ConnectionResetError(104, "the connection was reset")
 
 
+def _fail_strangely() -> NoReturn:
+    raise LookupError("error 4711")
+
+
 class Wire(Forwarding):
     """A memory storage behind a connection that can be cut; it says honestly what it knows."""
 
     promise: ClassVar[str]
     fault: ClassVar[str]
     spaces: ClassVar[dict[str, MemoryStorage]] = {}
+    strange_is_unknown: ClassVar[bool] = True
 
     @classmethod
     def author(cls) -> type[StorageConformance]:
@@ -226,10 +231,14 @@ class Wire(Forwarding):
         where, self.cut = self.cut, None
         try:
             _break_if(where is Cut.BEFORE_SENDING)
+            if where is Cut.STRANGELY:
+                _fail_strangely()
             answer = await function(*args, **kwargs)
             _break_if(where is Cut.AFTER_SENDING)
         except ConnectionResetError as error:
             return cast("T", self.said(method, error, sent=where is Cut.AFTER_SENDING, **kwargs))
+        except LookupError as error:
+            return cast("T", self.said(method, error, sent=self.strange_is_unknown, **kwargs))
         return answer
 
     async def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
@@ -292,3 +301,8 @@ class HidesCause(Wire):
     def said(self, method: MethodName, error: Exception, *, sent: bool, **request: Any) -> object:
         kind = OutcomeUnknownError if sent else TemporaryError
         raise kind(f"{method}: something went wrong") from None
+
+
+class StrangeIsTemporary(Wire):
+    promise, fault = "ERROR-3", "an error that nobody knows is called temporary"
+    strange_is_unknown = False
