@@ -64,6 +64,11 @@ class Held:
         """The task that carries it."""
         return self._task
 
+    @property
+    def in_user_code(self) -> bool:
+        """Whether the user's code runs now."""
+        return self._user
+
     def enter_user_code(self) -> None:
         """From now on an interruption cancels the task."""
         self._user = True

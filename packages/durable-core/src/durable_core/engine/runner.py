@@ -28,6 +28,7 @@ from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
 from .held import Held, LostError, Reason
+from .isolation import Isolation
 from .kinds.builtin import NAMES, run_builtin
 from .kinds.loop import run_loop
 from .kinds.parent import run_parent
@@ -42,12 +43,13 @@ from .run import (
     child_conflict,
     deadline_of,
 )
-from .slots import Isolation, NotAloneError, Slots
+from .slots import Slots
 
 _LOG = logging.getLogger("durable.run")
 _UNFIT_DELAY_US = 5_000_000
 _LONGEST_UNFIT_DELAY_US = 600_000_000
 _LEFTOVER_DELAY_US = 1_000_000
+_DRAIN_LOOK = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,8 @@ class Runner:
         """Interrupt what still runs after so long; give up what cannot be written any more.
 
         A result waits for a storage that is away until the lease has run out: from then on others
-        may have taken over, and the process need not live on for it.
+        may have taken over, and the process need not live on for it. Code that will not be
+        cancelled is given one more lease, and left to itself then.
         """
         clock = self._services.clock
         await sleep(clock, seconds)
@@ -157,11 +160,16 @@ class Runner:
             await sleep(clock, lease)
             if not self._services.lease_valid():
                 self.interrupt_all(Reason.LEASE_LOST)
+            for held in tuple(self.held.values()):
+                if held.in_user_code:
+                    _LOG.error("%s does not let itself be cancelled: left behind", held.record.id)
+                    held.interrupt(Reason.LEASE_LOST)
+                    self._forget(held)
 
     async def drained(self) -> None:
         """Wait until nothing is held."""
         while tasks := [held.task for held in self.held.values() if held.task is not None]:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_DRAIN_LOOK, return_when=asyncio.FIRST_COMPLETED)
 
     async def _carry(self, held: Held) -> None:
         try:
@@ -212,8 +220,7 @@ class Runner:
         run = Run(self._services, held)
         try:
             if is_suspect(held.record, self._limits):
-                async with self._isolation.alone():
-                    return await self._decide(run)
+                return await self._decide_apart(run)
             if self._isolation.open:
                 self._isolation.join()
             else:
@@ -224,8 +231,6 @@ class Runner:
                 self._isolation.leave()
         except LetGoError as end:
             return end.transition
-        except NotAloneError:
-            return run.hand_back("suspect", _UNFIT_DELAY_US)
         except UnfitError as error:
             return self._not_here(run, str(error))
         except StorageError as error:
@@ -237,6 +242,19 @@ class Runner:
             return run.failed(
                 poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
             )
+
+    async def _decide_apart(self, run: Run) -> Transition | None:
+        """Carry a suspect when its turn has come; it takes no place while it waits."""
+        self._slots.give_back()
+        try:
+            turn = await self._isolation.turn(run.held.cancelled)
+        finally:
+            self._slots.take()
+        if turn is None:
+            reason = run.held.reason
+            return None if reason is None else run.interrupted(reason)
+        async with turn:
+            return await self._decide(run)
 
     async def _decide(self, run: Run) -> Transition | None:
         record = run.record
