@@ -8,6 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from ..tasks.task import FunctionTask, RunIn
@@ -56,7 +57,7 @@ class Workers:
         except BrokenProcessPool:
             self._broken(pool)
             return self.in_process(task, args, kwargs)
-        work.add_done_callback(lambda _: self._broken(pool) if _is_broken(work) else None)
+        _then(work, lambda: self._broken(pool) if _is_broken(work) else None)
         return self._placed(RunIn.PROCESS, work)
 
     def in_own_process(
@@ -65,7 +66,7 @@ class Workers:
         """Run a task's function in a process that is made for it alone and ends with it."""
         pool = _pool(1)
         work = pool.submit(_run_by_name, *_name_of(task), args, kwargs)
-        work.add_done_callback(lambda _: pool.shutdown(wait=False))
+        _then(work, partial(pool.shutdown, wait=False))
         return work
 
     def close(self) -> None:
@@ -75,15 +76,8 @@ class Workers:
             self._broken(self._processes)
 
     def _placed(self, kind: RunIn, work: "Future[object]") -> "Future[object]":
-        """Let the work give its place back when it ends, in the event loop."""
-        loop = asyncio.get_running_loop()
-
-        def ended(_: "Future[object]") -> None:
-            # A loop that was closed has nobody left who waits for a place.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._places[kind].release)
-
-        work.add_done_callback(ended)
+        """Let the work give its place back when it ends."""
+        _then(work, self._places[kind].release)
         return work
 
     def _broken(self, pool: ProcessPoolExecutor) -> None:
@@ -91,6 +85,21 @@ class Workers:
         if self._processes is pool:
             self._processes = None
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _then(work: "Future[object]", act: Callable[[], object]) -> None:
+    """Act in the event loop when the work has ended.
+
+    Not in the thread that ends it: a pool holds its lock while it fails its broken futures.
+    """
+    loop = asyncio.get_running_loop()
+
+    def ended(_: "Future[object]") -> None:
+        # A loop that was closed has nobody left who waits for it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(act)
+
+    work.add_done_callback(ended)
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
