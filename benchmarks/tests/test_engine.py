@@ -1,5 +1,6 @@
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_the_command_prints_a_table_and_writes_a_file(
 def test_a_failed_run_is_reported_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("durable_bench.orders.sys.executable", "/bin/false")
+    monkeypatch.setattr("durable_bench.orders.sys.executable", shutil.which("false"))
     assert main(["--storage", "memory", "--quick", "--json-dir", str(tmp_path)]) == 1
     file = json.loads((tmp_path / "memory.json").read_text(encoding="utf-8"))
     assert "failed with exit code 1" in file["workloads"]["W1"]["not_run"]
