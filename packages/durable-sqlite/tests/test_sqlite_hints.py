@@ -106,7 +106,11 @@ async def test_hints_of_a_bound_insert_come_with_the_commit(tmp_path: Path) -> N
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody look, so that a test can look itself."""
-    monkeypatch.setattr("durable_sqlite.hints._Poller.hurry", lambda _: None)
+
+    def stay(_: object) -> None:
+        """Do not look."""
+
+    monkeypatch.setattr("durable_sqlite.hints._Poller.hurry", stay)
 
 
 @pytest.mark.usefixtures("calm")

@@ -17,6 +17,7 @@ from .statements import (
     CLAIM,
     CLAIMABLE_BY_ID,
     DUTIES,
+    FIRST_READY,
     POSTPONED,
     PROMOTE,
     READY,
@@ -45,12 +46,14 @@ class _Found:
 
     Attributes:
         streams: Rows in claim order, each stream by itself.
+        ready: (queue, task) of those streams that are not of duties.
         due: Scheduled rows whose time has come: (due, priority, rowid).
         next_due: The earliest scheduled row whose time has not come.
         cut: Whether some scheduled rows whose time has come were not looked at.
     """
 
     streams: list[Cursor] = field(default_factory=list[Cursor])
+    ready: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     due: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
     next_due: int | None = None
     cut: bool = False
@@ -73,8 +76,11 @@ def claim_due(
     """Claim by task and queue, as `Storage.claim` says."""
     found = _look(writing, tasks, queues, limit, now)
     taken, left = _choose(writing, found, limit)
+    records = _hold(writing, taken, executor, now)
+    if not left:
+        _note_early(writing, found)
     return Claimed(
-        records=_hold(writing, taken, executor, now),
+        records=records,
         exhausted=not left and not found.cut,
         next_due=found.next_due,
     )
@@ -102,6 +108,7 @@ def _look(
         if ready and duties:
             found.streams.append(writing.run(DUTIES, (now,)))
         elif ready:
+            found.ready.append((queue, task))
             text = _READY[len(found.streams) % len(_READY)]
             found.streams.append(writing.run(text, (queue, task, now)))
         if scheduled is not None:
@@ -109,6 +116,14 @@ def _look(
             rows = partial(writing.run, text, key)
             _scheduled(found, scheduled, rows, bound=bound, now=now)
     return found
+
+
+def _note_early(writing: Writing, found: _Found) -> None:
+    """Remember when rows come due whose writer's clock is ahead of the claimer's."""
+    for lane in found.ready:
+        row = writing.row(FIRST_READY, lane)
+        if row is not None:
+            found.later(row[0])
 
 
 def _scheduled(

@@ -73,6 +73,12 @@ DUTIES: Final = (
     f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions INDEXED BY ~duties "
     "WHERE lane = 3 AND due <= ?1 ORDER BY priority DESC, due"
 )
+FIRST_READY: Final = (
+    "SELECT due FROM ~executions INDEXED BY ~ready "
+    "WHERE queue = ?1 AND task = ?2 AND lane = 1 ORDER BY priority DESC, due LIMIT 1"
+)
+"""After all due rows were taken: a row that is due for its writer's clock, not yet for ours."""
+
 SCHEDULED: Final = (
     "SELECT due, priority, rowid FROM ~executions INDEXED BY ~scheduled "
     "WHERE queue = ?1 AND task = ?2 AND lane = 2 ORDER BY due"
