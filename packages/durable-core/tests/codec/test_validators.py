@@ -1,33 +1,13 @@
 """The user's own validator: asked at enqueue and again when it runs."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
 
 from durable_core.codec import InputCodec, JsonSerializer
 from durable_core.errors import InputError, TaskDefinitionError
 
-if TYPE_CHECKING:
-    pass
-
 JSON = JsonSerializer()
-T = TypeVar("T")
-P = ParamSpec("P")
-
-
-class Line(BaseModel):
-    name: str
-    price: Annotated[float, Field(gt=0)]
-
-
-class Unknown:
-    """pydantic knows nothing about it."""
-
-
-class Extra(TypedDict, total=False):
-    depth: int
 
 
 def refusal(function: Any, *args: Any, **kwargs: Any) -> str:
