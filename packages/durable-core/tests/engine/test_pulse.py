@@ -10,7 +10,7 @@ from durable_core import DurableExecutor, Hooks, MemoryStorage, Status
 from durable_core.storage import Beat, ClosedError, TemporaryError
 from durable_core.storage.protocol import PulseConnection
 
-LEASE = 0.3
+LEASE = 0.8
 
 
 class Neighbour(threading.Thread):

@@ -95,11 +95,11 @@ async def test_an_early_error_is_kept_too(world: World) -> None:
 
 async def test_a_sleeper_times_out_once_its_time_is_over(world: World) -> None:
     executor = world.executor()
-    approval = executor.sleeping("approval", int, timeout=timedelta(days=1))
+    approval = executor.sleeping("approval", int, timeout=timedelta(hours=1))
     await executor.start()
     handle = await executor.enqueue(approval, "k")
     waiting = asyncio.ensure_future(handle.result())
-    await world.advance(86_399)
+    await world.advance(3599)
     assert not waiting.done()
     await world.advance(1)
     with pytest.raises(ExecutionTimedOutError, match="nobody woke it"):
