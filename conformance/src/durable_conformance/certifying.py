@@ -80,17 +80,17 @@ def _find(short: str) -> tuple[Path, str] | None:
 def _project() -> tuple[Path, list[Path]]:
     """Return the project around the current folder and its files that certify.
 
-    The project is the repository, where there is one; else the nearest folder that has such files.
+    The project is the outermost folder of the repository that has such files; outside of a
+    repository it is the current folder.
     """
-    found: list[tuple[Path, list[Path]]] = []
     here = Path.cwd()
-    for root in (here, *here.parents):
-        files = sorted(path for depth in ("", "*/", "*/*/") for path in root.glob(depth + _FILE))
+    roots = (here, *here.parents)
+    depth = next((n for n, root in enumerate(roots) if (root / ".git").exists()), 0)
+    for root in reversed(roots[: depth + 1]):
+        files = sorted(path for below in ("", "*/", "*/*/") for path in root.glob(below + _FILE))
         if files:
-            found.append((root, files))
-        if (root / ".git").exists():
-            return found[-1] if found else (here, [])
-    return found[0] if found else (here, [])
+            return root, files
+    return here, []
 
 
 def _classes(file: Path) -> Iterator[str]:
