@@ -17,7 +17,8 @@ from .statements import (
     CLAIM,
     CLAIMABLE_BY_ID,
     DUTIES,
-    FIRST_READY,
+    EARLY,
+    EARLY_DUTIES,
     POSTPONED,
     PROMOTE,
     READY,
@@ -46,14 +47,14 @@ class _Found:
 
     Attributes:
         streams: Rows in claim order, each stream by itself.
-        ready: (queue, task) of those streams that are not of duties.
+        ready: (queue, task) of each stream, nothing for that of the duties.
         due: Scheduled rows whose time has come: (due, priority, rowid).
         next_due: The earliest scheduled row whose time has not come.
         cut: Whether some scheduled rows whose time has come were not looked at.
     """
 
     streams: list[Cursor] = field(default_factory=list[Cursor])
-    ready: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    ready: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     due: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
     next_due: int | None = None
     cut: bool = False
@@ -106,6 +107,7 @@ def _look(
     for queue, task, ready, scheduled in waiting:
         duties = queue is None
         if ready and duties:
+            found.ready.append(())
             found.streams.append(writing.run(DUTIES, (now,)))
         elif ready:
             found.ready.append((queue, task))
@@ -121,8 +123,8 @@ def _look(
 def _note_early(writing: Writing, found: _Found) -> None:
     """Remember when rows come due whose writer's clock is ahead of the claimer's."""
     for lane in found.ready:
-        row = writing.row(FIRST_READY, lane)
-        if row is not None:
+        row = writing.row(EARLY if lane else EARLY_DUTIES, lane)
+        if row is not None and row[0] is not None:
             found.later(row[0])
 
 

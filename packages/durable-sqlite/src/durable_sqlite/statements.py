@@ -73,11 +73,14 @@ DUTIES: Final = (
     f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions INDEXED BY ~duties "
     "WHERE lane = 3 AND due <= ?1 ORDER BY priority DESC, due"
 )
-FIRST_READY: Final = (
-    "SELECT due FROM ~executions INDEXED BY ~ready "
-    "WHERE queue = ?1 AND task = ?2 AND lane = 1 ORDER BY priority DESC, due LIMIT 1"
+EARLY: Final = (
+    "SELECT min(due) FROM (SELECT due FROM ~executions INDEXED BY ~ready "
+    "WHERE queue = ?1 AND task = ?2 AND lane = 1 LIMIT 100)"
 )
-"""After all due rows were taken: a row that is due for its writer's clock, not yet for ours."""
+EARLY_DUTIES: Final = (
+    "SELECT min(due) FROM (SELECT due FROM ~executions INDEXED BY ~duties WHERE lane = 3 LIMIT 100)"
+)
+"""When rows are due that are so already by the clock of their writer, but not by the claimer's."""
 
 SCHEDULED: Final = (
     "SELECT due, priority, rowid FROM ~executions INDEXED BY ~scheduled "
