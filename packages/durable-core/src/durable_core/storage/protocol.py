@@ -1,4 +1,4 @@
-"""The storage protocol: fifteen methods that every storage has, and four abilities that it may have.
+"""The storage protocol: fifteen methods that every storage has, four abilities that it may have.
 
 A storage knows rows, conditions and atomic batches. It never knows what a retry, a backoff or a
 finalizer is: the engine computes the next state, the storage writes it if the condition still
