@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from durable_core.storage import Finished, Hint, Ready, Reconnected
@@ -18,10 +18,13 @@ from .writer import FINISHED, Committed
 _VERSION: Final = "PRAGMA data_version"
 
 _SHORT: Final = 0.002
-"""Seconds between two looks while something goes on."""
+"""Seconds to the next look after something was seen, ..."""
 
-_HURRY: Final = 0.25
-"""Seconds for which something goes on after it was seen."""
+_GROWS: Final = 1.2
+"""... and how the time between two looks grows while nothing is seen."""
+
+_LONG: Final = 0.01
+"""Seconds of waiting that are worth to be cut short."""
 
 
 class Hints:
@@ -151,31 +154,28 @@ class _Poller:
         self._settings = settings
         self._lock = threading.Lock()
         self._seen: dict[str, int] = {}
-        self._wake = threading.Event()
-        self._hurry_until = 0.0
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._interval = settings.poll_interval
         self.thread = threading.Thread(target=self._main, name="durable-sqlite-hints", daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
         """End the thread soon."""
         self._stopped = True
-        self._wake.set()
+        self._wake.put(None)
 
     def hurry(self) -> None:
         """Look often for a while."""
-        now = time.monotonic()
-        sleeps = now > self._hurry_until
-        self._hurry_until = now + _HURRY
-        if sleeps:
-            self._wake.set()
+        before, self._interval = self._interval, min(_SHORT, self._settings.poll_interval)
+        if before > _LONG:
+            self._wake.put(None)
 
     def _pause(self) -> None:
         """Wait for the next look: shortly while something goes on, longer when all is quiet."""
-        interval = self._settings.poll_interval
-        if time.monotonic() < self._hurry_until:
-            interval = min(interval, _SHORT)
-        if self._wake.wait(interval):
-            self._wake.clear()
+        interval = self._interval
+        self._interval = min(interval * _GROWS, self._settings.poll_interval)
+        with suppress(Empty):
+            self._wake.get(timeout=interval)
 
     def own(self, counters: Mapping[str, int]) -> None:
         """Take note of counters that this storage has raised and told of itself."""

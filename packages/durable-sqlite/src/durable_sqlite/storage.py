@@ -94,7 +94,7 @@ class SQLiteStorage:
         busy_timeout: Seconds for which a write waits for another connection's transaction before
             it fails with `TemporaryError`.
         poll_interval: Seconds between two looks for commits of other processes, while somebody
-            listens.
+            listens and nothing happens; after a commit the looks follow closely for a while.
         clock: The storage's time in µs since the Unix epoch; the machine's by default.
 
     Raises:
@@ -108,7 +108,7 @@ class SQLiteStorage:
         prefix: str = "durable_",
         synchronous: Synchronous = "FULL",
         busy_timeout: float = 5.0,
-        poll_interval: float = 0.03,
+        poll_interval: float = 0.05,
         clock: Callable[[], int] = _machine_clock,
     ) -> None:
         text = os.fspath(path)
