@@ -186,6 +186,13 @@ class _Poller:
                     self._seen[name] = counter
 
     def _main(self) -> None:
+        try:
+            self._watch_until_stopped()
+        finally:
+            # Stopped before it had begun: whoever waits for the beginning must not wait for ever.
+            self.begun.set()
+
+    def _watch_until_stopped(self) -> None:
         while not self._stopped:
             try:
                 self._watch()
