@@ -195,6 +195,7 @@ OF_CHILDREN: Final = (
 )
 """Which children exist, and who sleeps under their wake keys."""
 
+_TASK_BUILT_IN: Final = built_in("v.task")
 _OUTCOME: Final = (
     "CASE WHEN l.id IS NULL THEN 5 "
     "WHEN l.owner IS DISTINCT FROM i.owner OR l.gen <> i.gen THEN "
@@ -227,7 +228,7 @@ APPLY: Final = (
     "phase = CASE WHEN v.kind IN (1, 2) THEN v.phase ELSE e.phase END, "
     "owner = CASE WHEN v.kind = 0 THEN e.owner END, due = v.new_due, "
     "lane = CASE WHEN v.kind = 0 THEN NULL ELSE "
-    f"{lane_of('v.new_due', f'v.kind > 1 OR ({built_in("v.task")})', '$1')} END, "
+    f"{lane_of('v.new_due', f'v.kind > 1 OR ({_TASK_BUILT_IN})', '$1')} END, "
     "ended_by = CASE v.kind WHEN 2 THEN v.owner || '/' || v.gen ELSE e.ended_by END, "
     "finished_at = CASE v.kind WHEN 2 THEN $1 ELSE e.finished_at END, "
     "crashes = CASE WHEN v.flags & 8 = 8 THEN 0 ELSE e.crashes END, "
