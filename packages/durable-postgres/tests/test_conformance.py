@@ -1,18 +1,13 @@
 """PostgreSQL keeps every promise of the storage protocol."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+
+from postgres_hooks import PostgresHooks, through_proxy
 
 from durable_conformance import StorageConformance
 from durable_core.storage import Storage
-from durable_postgres import PostgresStorage
-import os
 
-class TestPostgres(StorageConformance):
-    @asynccontextmanager
-    async def open(self, namespace: str) -> AsyncIterator[Storage]:
-        storage = PostgresStorage.from_url(os.environ["DURABLE_TEST_POSTGRES_URL"], schema=namespace)
-        try:
-            yield storage
-        finally:
-            await storage.close()
+
+class TestPostgres(PostgresHooks, StorageConformance):
+    def open(self, namespace: str) -> AbstractAsyncContextManager[Storage]:
+        return through_proxy(namespace)

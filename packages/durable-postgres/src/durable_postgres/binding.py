@@ -82,6 +82,4 @@ class Bound:
             return await work(session)
         except Exception as error:
             # Nothing is committed here, so nothing can be in doubt.
-            raise translate(
-                error, self._place, write=False, doubt=False, written=False
-            ) from error
+            raise translate(error, self._place, write=False, doubt=False, written=False) from error

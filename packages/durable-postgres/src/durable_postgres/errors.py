@@ -22,6 +22,7 @@ from durable_core.storage import (
 _RETRIED: Final = frozenset({"40001", "40P01"})
 """Serialization failures and deadlocks: the server undid the transaction, so it is sent again."""
 
+
 class AgainError(TemporaryError):
     """Something was in the way for a moment: the same call is sent again by the storage itself."""
 
@@ -135,7 +136,10 @@ def translate(
         return error
     kind, advice = _classify(error, write=write, doubt=doubt)
     if written and kind is not OutcomeUnknownError:
-        kind, advice = OutcomeUnknownError, f"a part was written; send the same call again; {advice}"
+        kind, advice = (
+            OutcomeUnknownError,
+            f"a part was written; send the same call again; {advice}",
+        )
     return kind(f"{place}: {advice} ({type(error).__name__}: {error})")
 
 

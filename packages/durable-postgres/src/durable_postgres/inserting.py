@@ -114,7 +114,11 @@ def _id(row: Row) -> str:
 def unheld(item: NewExecution, now: int) -> Record:
     """Return the record of an item whose wish to be held is not granted."""
     wish = NewExecution(
-        **{name: getattr(item, name) for name in NewExecution.__dataclass_fields__ if name != "owner"}
+        **{
+            name: getattr(item, name)
+            for name in NewExecution.__dataclass_fields__
+            if name != "owner"
+        }
     )
     return born(wish, now)
 

@@ -116,7 +116,10 @@ def _mailbox(row: Row) -> Mailbox:
         answer=None
         if outcome is None
         else Woken(
-            outcome=WakeOutcome(outcome), id=id_, first=first, woken=() if woken is None else [woken]
+            outcome=WakeOutcome(outcome),
+            id=id_,
+            first=first,
+            woken=() if woken is None else [woken],
         ),
         message=None
         if until is None

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 _TEXT: Final = Text(collation="C")
 
+
 def tables(
     metadata: MetaData | None = None, *, schema: str = "public", prefix: str = "durable_"
 ) -> Sequence[Table]:
@@ -66,8 +67,12 @@ class _Builder:
             schema=self._schema,
         )
 
-    def _index(self, table: Table, name: str, *columns: str, where: str = "", unique: bool = False) -> None:
-        parts = [text(f'"{column}"') if column.isidentifier() else text(column) for column in columns]
+    def _index(
+        self, table: Table, name: str, *columns: str, where: str = "", unique: bool = False
+    ) -> None:
+        parts = [
+            text(f'"{column}"') if column.isidentifier() else text(column) for column in columns
+        ]
         Index(
             self._prefix + name,
             *parts,

@@ -54,7 +54,9 @@ class Session:
         told: What to tell listeners after the commit.
     """
 
-    def __init__(self, driver: Driver, texts: Expanded, tally: Tally, *, bound: bool = False) -> None:
+    def __init__(
+        self, driver: Driver, texts: Expanded, tally: Tally, *, bound: bool = False
+    ) -> None:
         self.driver = driver
         self.texts = texts
         self.tally = tally

@@ -81,7 +81,9 @@ async def look_at_server(session: Session) -> Server:
     )
 
 
-async def set_up(session: Session, settings: Settings, place: str, *, migrate: bool) -> SchemaReport:
+async def set_up(
+    session: Session, settings: Settings, place: str, *, migrate: bool
+) -> SchemaReport:
     """Do what `Storage.setup` says."""
     applied: list[str] = []
     if migrate and await _version(session, settings, place) < LATEST:

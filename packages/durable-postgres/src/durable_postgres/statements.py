@@ -146,7 +146,7 @@ CLAIM_IDS: Final = (
 # --- rows and their parents, locked ------------------------------------------------------------
 
 LOCK: Final = (
-    "WITH i AS MATERIALIZED (SELECT unnest($1::text[]) COLLATE \"C\" AS id), "
+    'WITH i AS MATERIALIZED (SELECT unnest($1::text[]) COLLATE "C" AS id), '
     "n AS MATERIALIZED (SELECT id FROM i UNION SELECT p.parent_id FROM i, LATERAL ("
     "SELECT parent_id FROM ~executions r WHERE r.id = i.id AND parent_id IS NOT NULL LIMIT 1) p), "
     "s AS MATERIALIZED (SELECT id FROM n ORDER BY id) "
@@ -209,16 +209,14 @@ _NEW_DUE: Final = (
     "AND l.pending <= coalesce(i.join_at, l.join_at) THEN 0 ELSE i.due END "
     "WHEN 2 THEN CASE WHEN l.pending > 0 THEN 0 END WHEN 3 THEN i.due END"
 )
-_PARENT_WAITS: Final = (
-    f"e.owner IS NULL AND e.phase IN {_WAITING} AND e.pending - d.n <= e.join_at"
-)
+_PARENT_WAITS: Final = f"e.owner IS NULL AND e.phase IN {_WAITING} AND e.pending - d.n <= e.join_at"
 
 APPLY: Final = (
     "WITH i AS MATERIALIZED (SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::int8[], "
     "$6::int4[], $7::text[], $8::int8[], $9::int4[], $10::int4[], $11::int4[], $12::int4[], "
     "$13::bytea[], $14::bytea[], $15::bytea[]) WITH ORDINALITY AS x(id, parent_id, owner, gen, "
     "kind, phase, due, flags, attempt, join_at, priority, state, output, error, place)), "
-    "n AS MATERIALIZED (SELECT id COLLATE \"C\" AS id FROM i UNION SELECT parent_id COLLATE \"C\" "
+    'n AS MATERIALIZED (SELECT id COLLATE "C" AS id FROM i UNION SELECT parent_id COLLATE "C" '
     "FROM i WHERE parent_id IS NOT NULL ORDER BY id), "
     "l AS MATERIALIZED (SELECT x.* FROM n, LATERAL ("
     f"SELECT {HEAD_COLUMNS} FROM ~executions r WHERE r.id = n.id FOR UPDATE) x), "
@@ -304,8 +302,7 @@ _BEAT: Final = (
     "AND cancel_requested AND finished_at IS NULL ORDER BY id LIMIT 501) o ON true"
 )
 RENEW: Final = (
-    "WITH h AS (UPDATE ~leases SET expires_at = $2 WHERE executor = $1 RETURNING executor) "
-    f"{_BEAT}"
+    f"WITH h AS (UPDATE ~leases SET expires_at = $2 WHERE executor = $1 RETURNING executor) {_BEAT}"
 )
 REGISTER: Final = (
     "WITH h AS (INSERT INTO ~leases (executor, started_at, expires_at, info) "

@@ -99,9 +99,7 @@ class PostgresStorage:
         place = engine.url.render_as_string(hide_password=True)
         self._notifier = Notifier(self._engine, self._settings, tally)
         self._hints = Hints(self._engine, self._settings, self._notifier, tally, place)
-        self._database = Database(
-            self._engine, self._settings, tally, place, self._hints.committed
-        )
+        self._database = Database(self._engine, self._settings, tally, place, self._hints.committed)
         self._capabilities = self._describe(None)
 
     @classmethod
@@ -279,9 +277,7 @@ class PostgresStorage:
         cursor: str | None = None,
     ) -> Page[Checkpoint]:
         """See `Storage.checkpoints`."""
-        return await self._database.read(
-            lambda s: checkpoint_page(s, execution_id, limit, cursor)
-        )
+        return await self._database.read(lambda s: checkpoint_page(s, execution_id, limit, cursor))
 
     async def purge(self, *, finished_before: int, now: int, limit: int) -> int:
         """See `Storage.purge`. Several transactions, each of a bounded size."""

@@ -59,7 +59,9 @@ class _Waking:
         if wake_key is None:
             return Woken(outcome=WakeOutcome.NOBODY)
         sleeper = (
-            self._work.get(item.id) if item.id is not None else self._work.asleep(item.task, wake_key)
+            self._work.get(item.id)
+            if item.id is not None
+            else self._work.asleep(item.task, wake_key)
         )
         box = self._boxes.get(item.task, wake_key)
         if box.request == item.request and box.answer is not None:

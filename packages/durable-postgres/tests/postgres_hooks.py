@@ -1,0 +1,148 @@
+"""What the certification of PostgreSQL needs beside `open`: a server's worst days, on demand."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+import asyncpg
+from postgres_proxy import Proxy
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from durable_conformance import CallersTransaction, Cut
+from durable_core.storage import Storage
+from durable_postgres import PostgresStorage
+
+_URL = "DURABLE_TEST_POSTGRES_URL"
+_RESTART = "DURABLE_TEST_POSTGRES_RESTART"
+_CALLERS = "CREATE TABLE IF NOT EXISTS public.callers (id bigint GENERATED ALWAYS AS IDENTITY)"
+
+_proxies: WeakKeyDictionary[Storage, Proxy] = WeakKeyDictionary()
+
+
+def server_url() -> URL:
+    """Return the URL of the tests' server."""
+    return make_url(os.environ[_URL])
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Open a connection of the driver, past all that is tested."""
+    driver = await asyncpg.connect(server_url().render_as_string(hide_password=False))
+    try:
+        yield driver
+    finally:
+        await driver.close()
+
+
+async def restart_server() -> None:
+    """Kill the server and start it again; returns when it answers."""
+    command: list[str] = json.loads(os.environ[_RESTART])
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0, "the server did not come back"
+
+
+@asynccontextmanager
+async def through_proxy(storage_schema: str) -> AsyncIterator[PostgresStorage]:
+    """Open a storage whose connections can be cut."""
+    url = server_url()
+    async with Proxy.open(url.host or "127.0.0.1", url.port or 5432) as proxy:
+        near = url.set(host="127.0.0.1", port=proxy.port)
+        storage = PostgresStorage.from_url(near, schema=storage_schema)
+        _proxies[storage] = proxy
+        try:
+            yield storage
+        finally:
+            await storage.close()
+
+
+class Transaction:
+    """A transaction of a caller who uses SQLAlchemy."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.tx = connection
+
+    async def write(self) -> None:
+        """Insert a row of the caller's own."""
+        await self.tx.exec_driver_sql("INSERT INTO public.callers DEFAULT VALUES")
+
+    async def commit(self) -> None:
+        """Commit."""
+        await self.tx.commit()
+
+    async def rollback(self) -> None:
+        """Roll back."""
+        await self.tx.rollback()
+
+
+class PostgresHooks:
+    """The hooks of the suite; what `open` gives goes through a proxy."""
+
+    async def drop(self, namespace: str) -> None:
+        """Drop the schema."""
+        async with connection() as driver:
+            await driver.execute("SET client_min_messages = warning")
+            await driver.execute(f'DROP SCHEMA IF EXISTS "{namespace}" CASCADE')
+
+    async def versions(self, storage: Storage) -> Mapping[str, str]:
+        """Return the server's version and the driver's."""
+        async with connection() as driver:
+            server = await driver.fetchval("SHOW server_version")
+        return {"postgresql": str(server), "asyncpg": asyncpg.__version__}
+
+    @asynccontextmanager
+    async def transaction(self, storage: Storage) -> AsyncIterator[CallersTransaction]:
+        """Begin a transaction of a caller's own engine."""
+        async with connection() as driver:
+            await driver.execute("SET client_min_messages = warning")
+            await driver.execute(_CALLERS)
+        url = server_url().set(drivername="postgresql+asyncpg")
+        engine = create_async_engine(url, poolclass=NullPool)
+        async with engine.connect() as one:
+            yield Transaction(one)
+        await engine.dispose()
+
+    async def restart(self) -> None:
+        """Kill the server and start it again."""
+        await restart_server()
+
+    @asynccontextmanager
+    async def cut(self, storage: Storage, where: Cut) -> AsyncIterator[None]:
+        """Let the storage's proxy break the next call, or the listener's connection."""
+        proxy = _proxies[storage]
+        before = proxy.cuts
+        if where is Cut.LISTENER:
+            assert isinstance(storage, PostgresStorage)
+            driver = storage._hints.driver
+            assert driver is not None, "nobody listens"
+            own = driver._transport.get_extra_info("sockname")  # type: ignore[attr-defined]
+            proxy.break_client(own[1])
+        else:
+            proxy.cut = where
+        try:
+            yield
+        finally:
+            proxy.cut = None
+        assert proxy.cuts > before, "nothing was cut"
+
+    @asynccontextmanager
+    async def lock(self, namespace: str, execution_id: str) -> AsyncIterator[None]:
+        """Lock a row as somebody else's transaction does."""
+        async with connection() as driver, driver.transaction():
+            locked = await driver.fetch(
+                f'SELECT 1 FROM "{namespace}".durable_executions WHERE id = $1 FOR UPDATE',
+                execution_id,
+            )
+            assert len(locked) == 1
+            yield
+
+    async def newer_schema(self, namespace: str) -> None:
+        """Record a migration that this release does not know."""
+        async with connection() as driver:
+            await driver.execute(
+                f"INSERT INTO \"{namespace}\".durable_schema VALUES (1000, 'future', 1)"
+            )
