@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -160,12 +161,10 @@ def wheels(session: nox.Session) -> None:
     session.install("--no-deps", *(str(wheel) for wheel in sorted(folder.glob("*.whl"))))
     for name, file in _targets(session).items():
         # Away from the tree: neither its sources nor its pytest settings may help.
-        place = Path(session.create_tmp()) / name
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        shutil.copy(file, place)
-        with session.chdir(place):
-            _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
+        with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
+            shutil.copy(file, place)
+            with session.chdir(place):
+                _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
 
 
 @nox.session(python=workspace.pythons(), venv_backend="venv")

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlite_tally import SqliteTally
 
 from durable_bench.bodies import joined
 from durable_bench.cases import STEPS, Scale
 from durable_bench.cli import main
 from durable_bench.engine import TASKS, Engine, fill, handles, idle
 from durable_bench.orders import Act, Order, Who, carry_out
+from durable_bench.sqlite_tally import SqliteTally
 from durable_core import DurableExecutor, MemoryStorage, Status, Storage
 from durable_sqlite import SQLiteStorage
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlite_tally import SqliteTally
 
 from durable_bench.cases import Scale
 from durable_bench.cli import main
@@ -13,6 +12,7 @@ from durable_bench.measure import allocated_mb, peak_mb, resident_mb
 from durable_bench.orders import Act, Order, RunFailedError, Who, carry_out
 from durable_bench.reference import VARIABLE, compare
 from durable_bench.sample import Counts, Sample
+from durable_bench.sqlite_tally import SqliteTally
 from durable_bench.subject import WrongResultError, check
 
 

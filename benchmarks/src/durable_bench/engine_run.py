@@ -15,6 +15,7 @@ from .engine import TASKS, Engine, fill, handles, idle
 from .orders import Act, Order, answer, serve, worker
 from .run import timed
 from .sample import Counts, Sample
+from .sqlite_tally import SqliteTally
 from .storages import STORAGES
 from .workloads import warm_up
 
@@ -65,6 +66,8 @@ async def _fill(order: Order, storage: Storage) -> None:
 
 async def _run(order: Order) -> Sample:
     case = order.look_up()
+    if case.kind is Kind.IDLE:
+        return await _run_idle(order, case)
     storage = _OPEN[order.storage](order.folder)
     if case.filled and not STORAGES[order.storage].shared:
         await _fill(order, storage)
@@ -74,28 +77,44 @@ async def _run(order: Order) -> Sample:
         return _counts(storage)
 
     def calls() -> int:
-        return sum(method.count for method in executor.storage_metrics().values())
+        return _calls(executor)
 
     async with executor:
-        if case.kind is Kind.IDLE:
-            await warm_up(Engine(executor), case)
-            sample = await idle(case.seconds, counts, calls)
-        elif case.kind is Kind.HANDLES:
+        if case.kind is Kind.HANDLES:
             sample = await handles(executor, storage, case.count)
         elif case.apart:
             async with worker(order):
                 sample = await timed(Engine(executor), case, counts=counts, calls=calls)
         else:
             sample = await timed(Engine(executor), case, counts=counts, calls=calls)
-    await storage.close()
     return replace(sample, durability=storage.capabilities.durability)
+
+
+async def _run_idle(order: Order, case: Case) -> Sample:
+    # Idle connections can be listened to at no cost, the heartbeat's own included.
+    tally = SqliteTally()
+    tally.install()
+    storage = _OPEN[order.storage](order.folder)
+    executor = _executor(storage, case)
+    counts = tally.read if isinstance(storage, _Counting) else _nothing
+    async with executor:
+        await warm_up(Engine(executor), case)
+        sample = await idle(case.seconds, counts, lambda: _calls(executor))
+    return replace(sample, durability=storage.capabilities.durability)
+
+
+def _nothing() -> None:
+    """Nobody counts."""
+
+
+def _calls(executor: DurableExecutor) -> int:
+    return sum(method.count for method in executor.storage_metrics().values())
 
 
 async def _work(order: Order) -> None:
     storage = _OPEN[order.storage](order.folder)
     async with _executor(storage, order.look_up()):
         await serve()
-    await storage.close()
 
 
 def _counts(storage: Storage) -> Counts | None:

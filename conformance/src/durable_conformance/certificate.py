@@ -34,6 +34,7 @@ def certificate(
     return {
         "format": FORMAT,
         "target": target or verdict.name,
+        "class": verdict.name,
         "certified": verdict.certified,
         "level": verdict.level,
         "reasons": verdict.reasons,

@@ -64,21 +64,33 @@ def _says_certified(path: Path) -> bool:
 def _find(short: str) -> tuple[Path, str] | None:
     """Return the project and the pytest target that a short name stands for, or complain."""
     known: dict[str, str] = {}
-    here = Path.cwd()
-    for root in (here, *here.parents):
-        files = sorted(path for depth in ("", "*/", "*/*/") for path in root.glob(depth + _FILE))
-        for file in files:
-            folder = file.parents[1].name
-            known.update({_short(one): f"{file}::{one}" for one in _classes(file)})
-            if folder.startswith(_PREFIX):
-                known[folder.removeprefix(_PREFIX)] = str(file)
-        if files:
-            if short in known:
-                return root, known[short]
-            break
+    root, paths = _project()
+    for file in paths:
+        folder = file.parents[1].name
+        known.update({_short(one): f"{file}::{one}" for one in _classes(file)})
+        if folder.startswith(_PREFIX):
+            known[folder.removeprefix(_PREFIX)] = str(file)
+    if short in known:
+        return root, known[short]
     there = f"; there are {', '.join(sorted(known))}" if known else f": no {_FILE} from here up"
     sys.stderr.write(f"durable-conformance: no file and no storage {short!r}{there}\n")
     return None
+
+
+def _project() -> tuple[Path, list[Path]]:
+    """Return the project around the current folder and its files that certify.
+
+    The project is the repository, where there is one; else the nearest folder that has such files.
+    """
+    found: list[tuple[Path, list[Path]]] = []
+    here = Path.cwd()
+    for root in (here, *here.parents):
+        files = sorted(path for depth in ("", "*/", "*/*/") for path in root.glob(depth + _FILE))
+        if files:
+            found.append((root, files))
+        if (root / ".git").exists():
+            return found[-1] if found else (here, [])
+    return found[0] if found else (here, [])
 
 
 def _classes(file: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line: certify a storage, list the promises, show a certificate."""
+"""The command line: certify a storage, list the promises, print the protocol, show certificates."""
 
 import argparse
 import json
@@ -24,13 +24,17 @@ TARGET is a test file, a class in it (file.py::TestFoo), or a short name: `foo`
 stands for class TestFoo, or for all classes of the folder durable-foo, in a
 tests/test_conformance.py of this project or of a member of its workspace.
 
+What follows -- is for pytest: durable-conformance certify foo -- -n 4
+
 Exit status: 0 certified, 1 not certified, 2 no such target.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    mine = list(sys.argv[1:] if arguments is None else arguments)
+    end = mine.index("--") if "--" in mine else len(mine)
+    options = _parser().parse_args(mine[:end])
     command = options.command
     if command == "certify":
         from .certifying import certify  # noqa: PLC0415 - starts without what it does not need
@@ -41,10 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name=options.name,
             rows=options.rows,
             seed=options.seed,
-            more=options.pytest,
+            more=mine[end + 1 :],
         )
     if command == "promises":
         return _promises(options.areas)
+    if command == "reference":
+        from .reference import reference  # noqa: PLC0415
+
+        sys.stdout.write(reference())
+        return 0
     return _page(options.certificate, options.output)
 
 
@@ -68,14 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         "--target", dest="name", metavar="NAME",
         help="the storage's name in the certificate (default: from TARGET)",
     )  # fmt: skip
-    certify.add_argument("--rows", type=int, metavar="N", help="rows in the crowded queues")
-    certify.add_argument("--seed", type=int, metavar="N", help="repeat a run's random choices")
     certify.add_argument(
-        "pytest", nargs="*", metavar="-- ARGUMENT", help="more arguments for pytest, after --"
+        "--rows", type=int, metavar="N", help="rows in crowded queues and largest calls"
     )
-
+    certify.add_argument("--seed", type=int, metavar="N", help="repeat a run's random choices")
     promises = commands.add_parser("promises", help="list the promises")
     promises.add_argument("areas", nargs="*", metavar="AREA", help="only these, such as CLAIM")
+
+    commands.add_parser("reference", help="print the normative text of the protocol (Markdown)")
 
     page = commands.add_parser("page", help="show a certificate as a page (Markdown)")
     page.add_argument("certificate", type=Path, metavar="CERT.json")

@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=DEFAULT_ROWS,
         metavar="N",
-        help=f"rows in the crowded queues of CLAIM-7 (default: {DEFAULT_ROWS})",
+        help=f"rows in crowded queues and in the largest calls (default: {DEFAULT_ROWS})",
     )
     group.addoption(
         "--durable-seed",

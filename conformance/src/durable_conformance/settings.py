@@ -16,7 +16,7 @@ class Settings:
 
     Attributes:
         seed: Of all random choices.
-        rows: How many rows the checks of crowded queues insert.
+        rows: How many rows the checks of crowded queues insert, and the largest calls carry.
         timeout: After so many seconds a check that has not ended has failed.
     """
 

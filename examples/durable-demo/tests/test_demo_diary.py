@@ -42,3 +42,7 @@ def test_the_last_words_of_a_killed_process_spoil_nothing(tmp_path: Path) -> Non
 
 def test_a_diary_that_nobody_has_begun_is_empty(tmp_path: Path) -> None:
     assert diary.read(tmp_path / "diary") == []
+
+
+def test_a_run_knows_how_long_it_still_means_to_take() -> None:
+    assert start("1").left(now=100 + 200_000_000) == 0.3

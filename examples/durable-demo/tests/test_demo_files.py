@@ -67,7 +67,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def refuse(monkeypatch: pytest.MonkeyPatch, *refused: Path) -> None:
     """Deny these paths, as a missing permission does to everybody but root."""
     scandir: Any = os.scandir
-    opened = Path.open
+    opened: Any = Path.open
 
     def strict_scandir(path: Path) -> Any:
         if path in refused:

@@ -138,6 +138,7 @@ def test_the_board_at_the_kill_shows_what_was_cut_off() -> None:
     board = look(given.killed.ledger, lost)
 
     assert board.ended == 6
+    assert board.steps_share == 5 / 15
     assert board.running == 0
     assert board.cut_off == 3
     assert board.asleep == 1

@@ -70,8 +70,8 @@ SCHEMA = area(
     ),
     Draft("Handles on one namespace see the same rows; two namespaces never see each other."),
     Draft(
-        """`close` may be repeated; afterwards every method of that handle raises `ClosedError`,
-        and other handles go on."""
+        """`close` may be repeated; afterwards every call of that handle that reads or writes rows
+        or leases raises `ClosedError`, and other handles go on."""
     ),
 )
 

@@ -55,6 +55,10 @@ class Run:
     ending: Ending = Ending.CUT_OFF
     error: str = ""
 
+    def left(self, now: int) -> float:
+        """Return how many seconds it still means to take, at a monotonic nanosecond."""
+        return self.takes - (now - self.started) / 1e9
+
 
 def append(path: Path, **line: object) -> None:
     """Append one line in one write, so that lines of several threads and processes never mix.

@@ -65,6 +65,11 @@ class Board:
         return self.ended / self.total
 
     @property
+    def steps_share(self) -> float:
+        """The part of the files' steps that has ended, from 0 to 1."""
+        return sum(cell.done for cell in self.cells) / (len(self.cells) * len(PAGE_STEPS))
+
+    @property
     def only_approval_left(self) -> bool:
         """Whether every file is studied and nothing but the approval is awaited."""
         return self.asleep > 0 and self.ended == self.total - 3

@@ -33,6 +33,7 @@ LEASE = 3.0
 _STEPS_LAST = 11.0  # seconds that all steps together are to take
 _SLOWEST, _QUICKEST = 0.5, 0.12
 _HALF = 0.5
+_AHEAD = 0.2
 _LOOK_EVERY = 0.1
 _AIM_EVERY = 0.02
 _MOMENT = 1.0
@@ -121,7 +122,7 @@ class _Director:
     async def direct(self) -> Study:
         self._hire(1)
         if self.plan.kill:
-            await self._watch(lambda board: board.share >= _HALF)
+            await self._watch(lambda board: board.steps_share >= _HALF)
             await self._kill()
             self._hire(2)
         await self._watch(lambda board: board.only_approval_left)
@@ -224,7 +225,7 @@ class _Director:
         running = sum(run.ended is None for run in diary.read(self.plan.out.diary))
         self.screen.event(
             f"kill -9 {worker.pid}: worker 1 is gone; {recorded} results recorded, {running} steps"
-            f" cut off, {len(self.lost)} executions held by the dead",
+            f" in the middle of their work, {len(self.lost)} executions held by the dead",
             mark="bad",
             style="red",
         )
@@ -244,9 +245,9 @@ class _Director:
 
 
 def _in_the_middle(runs: list[Run]) -> bool:
-    """Whether a step has begun and needs at least as long again."""
+    """Whether a step has begun and will not end before the kill reaches it."""
     now = time.monotonic_ns()
-    return any(run.ended is None and now - run.started < run.takes * 1e9 / 2 for run in runs)
+    return any(run.ended is None and run.left(now) >= min(_AHEAD, run.takes / 2) for run in runs)
 
 
 async def _question(text: str) -> bool:

@@ -55,6 +55,7 @@ td:first-child{overflow-wrap:anywhere;min-width:9em}
 .legend{display:flex;flex-wrap:wrap;gap:4px 20px;list-style:none;margin:0 0 12px;padding:0;
 color:var(--soft);font-size:.85rem}
 svg.plot{display:block;width:100%;height:auto}
+.scroll svg.plot{min-width:640px}
 .legend svg.plot{display:inline-block;width:12px;height:12px;vertical-align:-1px;margin-right:6px}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 """
@@ -75,7 +76,7 @@ def render(study: Study, evidence: Evidence | None, *, words: str, timeline: str
     ]
     if evidence is not None:
         body += _run(study, evidence, timeline or "")
-    body.append(_section("The longest files, in words", words))
+    body.append(_section("The longest files, in words", f'<div class="scroll">{words}</div>'))
     rows = map(summary.file_row, study.pages)
     body.append(_section("All files", table(summary.COLUMNS, rows)))
     broken = summary.broken_links(study)
@@ -96,7 +97,8 @@ def _run(study: Study, evidence: Evidence, timeline: str) -> Iterator[str]:
     items = (f"<li><b>{escape(number)}</b>{escape(what)}</li>" for number, what in tiles)
     yield f'<ul class="tiles">{"".join(items)}</ul>'
     story = f'<p class="soft">{escape(summary.story(evidence))}</p>'
-    yield _section("Every step over time", story + _legend(evidence) + timeline)
+    plotted = f'<div class="scroll">{timeline}</div>'
+    yield _section("Every step over time", story + _legend(evidence) + plotted)
     yield _section("Promises", _promises(evidence))
     if evidence.kill is not None:
         again = table(summary.AGAIN_COLUMNS, summary.again_rows(evidence))

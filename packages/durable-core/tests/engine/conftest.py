@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from .world import World
+pytest.register_assert_rewrite(f"{__package__}.rules_running", f"{__package__}.rules_writing")
+
+from .world import World  # noqa: E402 - the rules are rewritten first
 
 
 @pytest.fixture

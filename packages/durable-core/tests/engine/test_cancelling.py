@@ -286,6 +286,7 @@ async def test_a_cancelled_finalizer_is_a_failed_finalizer(world: World) -> None
 
     @executor.task
     async def finalize(joined: Joined[int, Any]) -> None:
+        assert joined.children == []
         await asyncio.Event().wait()
 
     @executor.parent(finalize=finalize)

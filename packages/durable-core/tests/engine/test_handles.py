@@ -155,7 +155,7 @@ async def test_waiting_for_many_has_one_patience(world: World) -> None:
     handles = [await client.enqueue(_task(executor), number) for number in range(5)]
     waiting = asyncio.ensure_future(client.results(handles, timeout=30))
     await world.advance(30)
-    with pytest.raises(WaitTimeoutError, match="5 of 5 .* go on"):
+    with pytest.raises(WaitTimeoutError, match=r"5 of 5 .* go on"):
         await waiting
     go.set()
     assert await client.results(handles, timeout=30) == list(range(5))

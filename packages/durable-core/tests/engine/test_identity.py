@@ -16,11 +16,13 @@ def define(executor: DurableExecutor) -> tuple[Any, Any, list[int]]:
 
     @executor.task
     async def work(number: int, text: str = "t") -> int:
+        assert text[0] in "tx"
         ran.append(number)
         return number
 
     @executor.task
     async def other(number: int, text: str = "t") -> int:
+        assert text == "t"
         ran.append(-number)
         return number
 
@@ -100,7 +102,7 @@ async def test_enqueue_many_stores_with_few_commits_and_reports_conflicts(world:
     assert len(world.calls(executor, "insert")) == before + 1
     assert await executor.results(handles) == list(range(1, 50))
 
-    with pytest.raises(ExceptionGroup, match="1 of 3 .* not stored") as caught:
+    with pytest.raises(ExceptionGroup, match=r"1 of 3 .* not stored") as caught:
         await executor.enqueue_many(
             [work.call(100), work.with_options(id="taken").call(101), work.call(102)]
         )

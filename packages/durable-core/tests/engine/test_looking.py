@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from durable_core import DurableExecutor, FanOut, OptionError, Status, current
-
 from durable_core.testing.faults import Fault, On
 
 from .world import Recorder, World

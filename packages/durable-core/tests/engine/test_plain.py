@@ -116,13 +116,14 @@ async def test_bad_arguments_are_refused_at_enqueue_and_nothing_is_stored(world:
     other = Tasks()
 
     def positive(number: int, text: str = "") -> None:
+        assert len(text) < 1000
         if number <= 0:
             msg = "must be positive"
             raise ValueError(msg)
 
     @executor.task(validate=positive)
     async def take(number: int, text: str = "") -> int:
-        return number
+        return number + len(text)
 
     @other.task
     async def elsewhere() -> None: ...

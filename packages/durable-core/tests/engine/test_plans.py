@@ -8,7 +8,7 @@ from durable_core import FanOut, ParentResult, Status, Tasks
 from durable_core.storage import Keep, Release
 from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
-from .world import World
+from .world import World, items_of
 from .wrappers import Small
 
 CHILDREN = 47
@@ -37,18 +37,12 @@ class Family:
         self.parent = parent
 
 
-def _items(call: LoggedCall) -> list[object]:
-    items = call.arguments["items"]
-    assert isinstance(items, list | tuple)
-    return list(items)
-
-
 def _inserts_children(call: LoggedCall) -> bool:
-    return any(isinstance(item, Keep | Release) and item.children for item in _items(call))
+    return any(isinstance(item, Keep | Release) and item.children for item in items_of(call))
 
 
 def _records_plan(call: LoggedCall) -> bool:
-    return any(isinstance(item, Keep) and item.checkpoints for item in _items(call))
+    return any(isinstance(item, Keep) and item.checkpoints for item in items_of(call))
 
 
 async def test_children_are_inserted_page_by_page(world: World) -> None:
@@ -60,7 +54,7 @@ async def test_children_are_inserted_page_by_page(world: World) -> None:
     for call in applies:
         rows = sum(
             1 + (len(item.children) if isinstance(item, Keep | Release) else 0)
-            for item in _items(call)
+            for item in items_of(call)
         )
         assert rows <= 10
     assert sorted(family.ran) == [1000 + place for place in range(CHILDREN)]

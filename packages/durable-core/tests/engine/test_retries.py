@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from durable_core import (
+    DurableExecutor,
     ErrorInfo,
     ExecutionFailedError,
     NonRetryableError,
@@ -18,7 +20,7 @@ from durable_core import (
 from .world import Recorder, World
 
 
-class Fatal(NonRetryableError):
+class FatalError(NonRetryableError):
     """Nothing that another attempt could mend."""
 
 
@@ -98,7 +100,7 @@ async def test_the_pause_grows_to_its_maximum(world: World) -> None:
     await executor.start()
     await executor.enqueue(broken)
     await world.idle(executor, horizon=1000)
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     # The middle of the jitter is the delay itself.
     assert pauses == [1, 3, 9, 20, 20]
 
@@ -124,7 +126,7 @@ async def test_jitter_spreads_the_pause(world: World, chance: float, pause: floa
         (ConnectionError("retried: an OSError"), 3),
         (PermissionError("an OSError that is excepted"), 1),
         (ValueError("not in retry_on"), 1),
-        (Fatal("never retried"), 1),
+        (FatalError("never retried"), 1),
         (NonRetryableError("never retried"), 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
@@ -221,7 +223,7 @@ async def test_options_at_enqueue_override_those_of_the_task(world: World) -> No
 async def test_a_row_keeps_the_policy_it_was_enqueued_with(world: World) -> None:
     made: list[int] = []
 
-    def define(executor: Any, retries: int) -> Any:
+    def define(executor: DurableExecutor, retries: int) -> Any:
         @executor.task(name="broken", retries=RetryPolicy(retries, delay=1))
         async def broken() -> None:
             made.append(current().attempt)

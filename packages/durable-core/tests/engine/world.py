@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from durable_core import DurableExecutor, ErrorInfo, Hooks
 from durable_core.engine.clock import sleep
@@ -122,6 +122,11 @@ class World:
     async def count(self) -> int:
         """Return how many executions are stored."""
         return (await self.space.count(query=Query()))["*"]
+
+
+def items_of(call: LoggedCall) -> list[Any]:
+    """Return what an insert, apply or wake was asked to write."""
+    return list(cast("list[Any]", call.arguments["items"]))
 
 
 class Recorder(Hooks):

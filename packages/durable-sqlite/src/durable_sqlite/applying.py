@@ -91,7 +91,7 @@ def _apply_one(writing: Writing, item: Transition, now: int) -> Applied:
         return Applied(outcome=ApplyOutcome.APPLIED)
     if isinstance(item, Finish):
         _write_checkpoints(writing, item, now)
-        _, woken = finish_row(writing, row, item.phase, str(item.token), now, _values(item))
+        _, woken = finish_row(writing, row, item.phase, str(item.token), now, values=_values(item))
         return Applied(outcome=ApplyOutcome.APPLIED, woken=woken)
     fresh = _fresh_children(writing, item) if item.children else []
     if isinstance(fresh, int):

@@ -31,6 +31,9 @@ INSERT: Final[Mapping[int, str]] = {
     size: INSERTS.replace("(*)", ", ".join(["(" + ", ".join("?" * 23) + ")"] * size))
     for size in SIZES
 }
+INSERT_RETURNING: Final[Mapping[int, str]] = {
+    size: text + " RETURNING id" for size, text in INSERT.items()
+}
 
 
 def insert_rows(writing: Writing, rows: Sequence[Row]) -> list[bool]:
@@ -95,7 +98,7 @@ def finish_rows(writing: Writing, items: Sequence[Finish], shape: int, now: int)
         parameters += [getattr(item, name) for name in names]
     text = writing.finishing.get((shape, len(items)))
     if text is None:
-        text = writing.finishing[shape, len(items)] = _finish_text(names, shape, len(items))
+        text = writing.finishing[shape, len(items)] = finish_text(names, shape, len(items))
     if len(items) == 1:
         return writing.run(text, parameters).rowcount == 1
     writing.control("SAVEPOINT bulk")
@@ -106,7 +109,14 @@ def finish_rows(writing: Writing, items: Sequence[Finish], shape: int, now: int)
     return done
 
 
-def _finish_text(names: Sequence[str], shape: int, size: int) -> str:
+def finish_text(names: Sequence[str], shape: int, size: int) -> str:
+    """Return the statement that finishes rows.
+
+    Args:
+        names: The columns that it sets besides.
+        shape: See `finish_shape`.
+        size: How many rows.
+    """
     columns = "".join(f"{name} = v.column{place}, " for place, name in enumerate(names, 6))
     if shape & _RESET:
         columns += "crashes = 0, "

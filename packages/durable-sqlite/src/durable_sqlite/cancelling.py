@@ -22,7 +22,7 @@ def _cancel_one(writing: Writing, id: str, request: str, now: int) -> Cancelled:
         outcome = CancelOutcome.ENDED if mine else CancelOutcome.FINISHED
         return Cancelled(outcome=outcome, head=row)
     if row.owner is None and row.on_cancel is OnCancel.END:
-        after, woken = finish_row(writing, row, Phase.CANCELLED, request, now, {})
+        after, woken = finish_row(writing, row, Phase.CANCELLED, request, now)
         return Cancelled(outcome=CancelOutcome.ENDED, head=after, woken=woken)
     due = 0 if row.owner is None else row.due
     marked = change_row(writing, row, now, {"cancel_requested": True, "due": due})

@@ -2,8 +2,9 @@
 
 import heapq
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from sqlite3 import Cursor
 from typing import Final, TypeAlias
@@ -66,6 +67,7 @@ def claim_due(
     executor: str,
     tasks: Collection[str],
     queues: Collection[str],
+    *,
     limit: int,
     now: int,
 ) -> Claimed:
@@ -101,34 +103,40 @@ def _look(
             text = _READY[len(found.streams) % len(_READY)]
             found.streams.append(writing.run(text, (queue, task, now)))
         if scheduled is not None:
-            _scheduled(writing, found, scheduled, SCHEDULED, (queue, task), bound, now)
+            _scheduled(
+                found,
+                scheduled,
+                partial(writing.run, SCHEDULED, (queue, task)),
+                bound=bound,
+                now=now,
+            )
     duties, postponed = writing.rows(WAITING_DUTIES)[0]
     if duties:
         found.streams.append(writing.run(DUTIES, (now,)))
     if postponed is not None:
-        _scheduled(writing, found, postponed, POSTPONED, (), bound, now)
+        _scheduled(found, postponed, partial(writing.run, POSTPONED), bound=bound, now=now)
     return found
 
 
 def _scheduled(
-    writing: Writing,
     found: _Found,
     first: int,
-    text: str,
-    key: tuple[str, ...],
+    cursor: Callable[[], Iterator[Row]],
+    *,
     bound: int,
     now: int,
 ) -> None:
+    """Sort scheduled rows into what is due and what is not, without going far beyond `now`."""
     if first > now:
         found.later(first)
         return
-    cursor: Iterator[Row] = writing.run(text, key)
-    for due, priority, rowid in islice(cursor, bound):
+    rows = cursor()
+    for due, priority, rowid in islice(rows, bound):
         if due > now:
             found.later(due)
             return
         found.due.append((due, priority, rowid))
-    after = next(cursor, None)
+    after = next(rows, None)
     if after is not None:
         if after[0] > now:
             found.later(after[0])

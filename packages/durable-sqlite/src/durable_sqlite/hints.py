@@ -1,7 +1,6 @@
 """Hints: from this storage's own commits at once, from other processes' by the file's version."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -161,7 +160,8 @@ class _Poller:
             self.begun.set()
             return
         while not self.stop.wait(self._settings.poll_interval):
-            with suppress(sqlite3.Error, OSError):
+            # Whatever it is, writes and reads meet it too and have a caller to tell.
+            with suppress(Exception):
                 self._watch()
 
     def _watch(self) -> None:

@@ -1,12 +1,13 @@
 """Inserting roots."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from durable_core.storage import Inserted, InsertOutcome, NewExecution
 
-from .records import Row, record
+from .records import record
 from .rows import add_rows, add_sleeper
+from .session import Plan
 from .statements import RECORD, RECORD_BY_KEY, RECORD_BY_WAKE_KEY
 from .writing import Writing
 
@@ -14,20 +15,21 @@ from .writing import Writing
 def insert_all(writing: Writing, items: Sequence[NewExecution], now: int) -> list[Inserted]:
     """Insert roots, as `Storage.insert` says."""
     answers: list[Inserted] = []
-    for sleepers, group in groupby(items, _is_sleeper):
+    for sleepers, group in groupby(items, is_sleeper):
         if sleepers:
             answers += [_insert_sleeper(writing, item, now) for item in group]
         else:
-            for distinct in _distinct(group):
+            for distinct in distinct_ids(group):
                 answers += _insert_plain(writing, distinct, now)
     return answers
 
 
-def _is_sleeper(item: NewExecution) -> bool:
+def is_sleeper(item: NewExecution) -> bool:
+    """Whether a message may be kept for the item."""
     return item.wake_key is not None
 
 
-def _distinct(items: Iterator[NewExecution]) -> Iterator[Sequence[NewExecution]]:
+def distinct_ids(items: Iterable[NewExecution]) -> Iterator[Sequence[NewExecution]]:
     """Cut where an id occurs again: an answer shows the row that was there at its turn."""
     piece: dict[str, NewExecution] = {}
     for item in items:
@@ -62,20 +64,17 @@ def _existing(writing: Writing, item: NewExecution) -> Inserted:
 
 
 def _met(writing: Writing, item: NewExecution) -> Inserted | None:
+    return writing.carry_out(meeting(item))
+
+
+def meeting(item: NewExecution) -> Plan[Inserted | None]:
     """Return the row that an insert of this item meets, by id, then key, then wake key."""
-    row = writing.row(RECORD, (item.id,))
-    if row is not None:
-        return _there(InsertOutcome.EXISTING_ID, row)
-    if item.key is not None:
-        row = writing.row(RECORD_BY_KEY, (item.task, item.key))
-        if row is not None:
-            return _there(InsertOutcome.EXISTING_KEY, row)
-    if item.wake_key is not None:
-        row = writing.row(RECORD_BY_WAKE_KEY, (item.task, item.wake_key))
-        if row is not None:
-            return _there(InsertOutcome.EXISTING_WAKE_KEY, row)
-    return None
-
-
-def _there(outcome: InsertOutcome, row: Row) -> Inserted:
-    return Inserted(outcome=outcome, record=record(row))
+    found = yield RECORD, (item.id,)
+    outcome = InsertOutcome.EXISTING_ID
+    if not found and item.key is not None:
+        found = yield RECORD_BY_KEY, (item.task, item.key)
+        outcome = InsertOutcome.EXISTING_KEY
+    if not found and item.wake_key is not None:
+        found = yield RECORD_BY_WAKE_KEY, (item.task, item.wake_key)
+        outcome = InsertOutcome.EXISTING_WAKE_KEY
+    return Inserted(outcome=outcome, record=record(found[0])) if found else None

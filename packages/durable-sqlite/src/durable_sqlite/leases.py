@@ -1,12 +1,14 @@
 """Who is alive: leases in a file of their own, where no transaction on the database delays them."""
 
 import sqlite3
+from functools import partial
 
 from durable_core.storage import Beat, Head, Lease, Page
 
+from .errors import translate
 from .records import head
 from .schema import LEASES
-from .session import Session, Tally, connect
+from .session import Session, Tally, connect, retried
 from .settings import Settings
 from .statements import EXPIRE, LIST_LEASES, LIVING, ORDERS, REGISTER, RENEW, SIGN_OFF
 
@@ -16,32 +18,30 @@ _MAX_ORDERS = 500
 def open_leases(settings: Settings, tally: Tally) -> Session:
     """Open the file of the leases, and make it if it is not there.
 
-    Losing it is harmless when no executor is alive, so nothing waits for the disk.
+    A heartbeat waits for no disk: a machine that dies takes all its executors with it.
+
+    Raises:
+        StorageError: What is wrong with that file.
     """
-    connection = connect(settings.leases_path, create=True, timeout=settings.busy_timeout)
-    session = Session(connection, settings.prefix, tally)
+    place = settings.leases_path or ""
     try:
-        _prepare(session)
-    except BaseException:
-        session.close()
-        raise
+        connection = connect(settings.leases_path, create=True, timeout=settings.busy_timeout)
+        session = Session(connection, settings.prefix, tally)
+        try:
+            retried(partial(_prepare, session), settings.busy_timeout)
+        except BaseException:
+            session.close()
+            raise
+    except sqlite3.Error as error:
+        raise translate(error, place) from error
     return session
 
 
 def _prepare(session: Session) -> None:
     if session.control("PRAGMA journal_mode") != ("wal",):
-        _to_wal(session)
-    session.control("PRAGMA synchronous = OFF")
-    session.connection.execute(session.texts[LEASES])
-
-
-def _to_wal(session: Session) -> None:
-    try:
         session.control("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError:
-        # Somebody else is just doing it.
-        if session.control("PRAGMA journal_mode") != ("wal",):
-            raise
+    session.control("PRAGMA synchronous = NORMAL")
+    session.connection.execute(session.texts[LEASES])
 
 
 def renew(leases: Session, lease: Lease, *, register: bool, signs_off: bool) -> bool:

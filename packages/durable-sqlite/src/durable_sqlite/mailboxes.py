@@ -1,11 +1,14 @@
 """What is known of one (task, wake key): its latest sleeper, request and kept message."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_core.storage import Phase, Record, WakeOutcome, Woken
 
+from .records import Row
+from .session import Plan
 from .statements import BORN_FINISHED, MAILBOX, PUT_MAILBOX
 from .writing import Writing
 
@@ -39,58 +42,30 @@ class Mailbox:
 
 def read_mailbox(writing: Writing, task: str, wake_key: str) -> Mailbox:
     """Return a mailbox, an empty one if there is none."""
-    row = writing.row(MAILBOX, (task, wake_key))
-    if row is None:
-        return Mailbox()
-    execution_id, request, outcome, id_, first, woken, phase, payload, sender, until = row
-    return Mailbox(
-        execution_id=execution_id,
-        request=request,
-        answer=None
-        if outcome is None
-        else Woken(
-            outcome=WakeOutcome(outcome),
-            id=id_,
-            first=first,
-            woken=() if woken is None else json.loads(woken),
-        ),
-        message=None
-        if until is None
-        else Message(phase=Phase(phase), payload=payload, request=sender, until=until),
-    )
+    return _mailbox(writing.rows(MAILBOX, (task, wake_key)))
 
 
 def write_mailbox(writing: Writing, task: str, wake_key: str, box: Mailbox) -> None:
     """Store a mailbox."""
-    answer, message = box.answer, box.message
-    kept: tuple[Any, ...] = (None, None, None, None)
-    if message is not None:
-        kept = (message.phase.value, message.payload, message.request, message.until)
-    told: tuple[Any, ...] = (None, None, None, None)
-    if answer is not None:
-        woken = json.dumps(list(answer.woken)) if answer.woken else None
-        told = (answer.outcome.value, answer.id, answer.first, woken)
-    writing.run(PUT_MAILBOX, (task, wake_key, box.execution_id, box.request, *told, *kept))
+    writing.run(PUT_MAILBOX, (task, wake_key, *_parameters(box)))
 
 
-def deliver_message(writing: Writing, sleeper: Record, now: int) -> Record:
+def delivery(sleeper: Record, now: int) -> Plan[Record]:
     """Take note of a new sleeper, and end it with the message that waits for it, if it is fresh.
 
     Returns:
         The sleeper as it is stored.
     """
-    key = sleeper.wake_key or ""
-    box = read_mailbox(writing, sleeper.task, key)
+    key = (sleeper.task, sleeper.wake_key or "")
+    box = _mailbox((yield MAILBOX, key))
     message, box.message, box.execution_id = box.message, None, sleeper.id
-    write_mailbox(writing, sleeper.task, key, box)
+    yield PUT_MAILBOX, (*key, *_parameters(box))
     if message is None or message.until <= now:
         return sleeper
     completed = message.phase is Phase.COMPLETED
     output, error = (message.payload, None) if completed else (None, message.payload)
-    writing.run(
-        BORN_FINISHED,
-        (message.phase.value, message.request, now, output, error, sleeper.id),
-    )
+    ending = (message.phase.value, message.request, now, output, error, sleeper.id)
+    yield BORN_FINISHED, ending
     return replace(
         sleeper,
         phase=message.phase,
@@ -100,3 +75,28 @@ def deliver_message(writing: Writing, sleeper: Record, now: int) -> Record:
         output=output,
         error=error,
     )
+
+
+def _mailbox(found: Sequence[Row]) -> Mailbox:
+    if not found:
+        return Mailbox()
+    execution_id, request, outcome, id_, first, woken, phase, payload, sender, until = found[0]
+    answer = message = None
+    if outcome is not None:
+        others = () if woken is None else json.loads(woken)
+        answer = Woken(outcome=WakeOutcome(outcome), id=id_, first=first, woken=others)
+    if until is not None:
+        message = Message(phase=Phase(phase), payload=payload, request=sender, until=until)
+    return Mailbox(execution_id=execution_id, request=request, answer=answer, message=message)
+
+
+def _parameters(box: Mailbox) -> tuple[Any, ...]:
+    answer, message = box.answer, box.message
+    kept: tuple[Any, ...] = (None, None, None, None)
+    if message is not None:
+        kept = (message.phase.value, message.payload, message.request, message.until)
+    told: tuple[Any, ...] = (None, None, None, None)
+    if answer is not None:
+        woken = json.dumps(list(answer.woken)) if answer.woken else None
+        told = (answer.outcome.value, answer.id, answer.first, woken)
+    return (box.execution_id, box.request, *told, *kept)

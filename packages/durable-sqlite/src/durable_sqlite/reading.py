@@ -22,6 +22,7 @@ from .statements import CHECKPOINTS, HEADS, RECORDS
 _LAST_ID: Final = "\x7f"
 """Sorts after every character that an id may have."""
 
+_RUNNING: Final = frozenset({Status.RUNNING})
 _MAX_INT64: Final = 2**63 - 1
 
 _BY: Final[Mapping[CountBy, str]] = {
@@ -60,21 +61,45 @@ def find_page(
     session: Session, query: Query, limit: int, cursor: str | None, *, payload: bool
 ) -> Page[Head]:
     """Return one page of matching executions, continued after the cursor's place."""
-    first = "created_at" if query.parent_id is None else "child_index"
-    conditions, parameters = _where(query)
-    if cursor is not None:
-        conditions.append(f"({first}, id) > (?, ?)")
-        parameters += _parse(cursor)
-    columns = RECORD_COLUMNS if payload else HEAD_COLUMNS
-    text = f"SELECT {columns} FROM ~executions {_and(conditions)} ORDER BY {first}, id LIMIT ?"
     wanted = min(max(limit, 0), _MAX_INT64 - 1)
-    rows = session.rows(text, (*parameters, wanted + 1))
+    rows = session.rows(*search(query, wanted + 1, cursor, payload=payload))
     items = [(record if payload else head)(row) for row in rows[:wanted]]
     if len(rows) <= wanted or not items:
         return Page(items=items)
     last = items[-1]
     place = last.created_at if query.parent_id is None else last.child_index
     return Page(items=items, cursor=f"{place} {last.id}")
+
+
+def search(
+    query: Query, limit: int, cursor: str | None, *, payload: bool
+) -> tuple[str, Sequence[Any]]:
+    """Return the statement of a search, and its parameters."""
+    first = "created_at" if query.parent_id is None else "child_index"
+    conditions, parameters = _where(query)
+    if cursor is not None:
+        conditions.append(f"({first}, id) > (?, ?)")
+        parameters += _parse(cursor)
+    columns = RECORD_COLUMNS if payload else HEAD_COLUMNS
+    index = _index(query)
+    # What one index finds quickly is sorted; it is little. All else is walked over in order.
+    order = first if index is None or query.parent_id is not None else f"+{first}"
+    text = (
+        f"SELECT {columns} FROM ~executions {index or ''} {_and(conditions)} "
+        f"ORDER BY {order}, id LIMIT ?"
+    )
+    return text, (*parameters, limit)
+
+
+def _index(query: Query) -> str | None:
+    """Return which index finds what is asked for, None if SQLite is to choose."""
+    if query.parent_id is not None:
+        return "INDEXED BY ~children"
+    if query.root_id is not None:
+        return ""
+    if query.owner is not None or query.statuses == _RUNNING:
+        return "INDEXED BY ~held"
+    return None
 
 
 def count_all(
@@ -120,9 +145,15 @@ def _where(query: Query) -> tuple[list[str], list[Any]]:
             parameters.append(value)
     if query.root_id is not None:
         # Two branches, because the index knows only those that are not their own root.
-        conditions.append("((id = ? AND root_id = id) OR (root_id = ? AND root_id <> id))")
+        conditions.append(
+            "rowid IN (SELECT rowid FROM ~executions WHERE id = ? AND +root_id = id UNION ALL "
+            "SELECT rowid FROM ~executions INDEXED BY ~descendants "
+            "WHERE root_id = ? AND root_id <> id)"
+        )
         parameters += (query.root_id, query.root_id)
-    if query.statuses is not None:
+    if query.statuses == _RUNNING:
+        conditions.append("owner IS NOT NULL AND finished_at IS NULL")
+    elif query.statuses is not None:
         condition, phases = _statuses(query.statuses)
         conditions.append(condition)
         parameters.append(phases)

@@ -65,4 +65,4 @@ def _end(writing: Writing, id: str, now: int) -> None:  # noqa: A002
     row = read_head(writing, id)
     if row is not None:
         counted = {"gen": row.gen + 1, "crashes": row.crashes + 1}
-        finish_row(writing, row, Phase.CANCELLED, "reap", now, counted)
+        finish_row(writing, row, Phase.CANCELLED, "reap", now, values=counted)

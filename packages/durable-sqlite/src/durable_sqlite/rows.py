@@ -1,5 +1,7 @@
 """Effects on single rows, inside a write transaction."""
 
+# ruff: noqa: S608 - texts are made of names of columns; values are always parameters
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +9,7 @@ from durable_core.storage import WAITING, Head, NewExecution, Phase, Record
 from durable_core.storage.kit import born
 
 from .bulk import insert_rows
-from .mailboxes import deliver_message
+from .mailboxes import delivery
 from .records import birth_row, changed, head, is_duty, lane
 from .statements import CHILD_ENDED, HEAD
 from .writing import Writing
@@ -82,13 +84,19 @@ def add_sleeper(writing: Writing, item: NewExecution, now: int) -> Record:
     """
     row = born(item, now)
     insert_rows(writing, [birth_row(item, row, now)])
-    row = deliver_message(writing, row, now)
+    row = writing.carry_out(delivery(row, now))
     writing.tell(row)
     return row
 
 
 def finish_row(
-    writing: Writing, row: Head, phase: Phase, ended_by: str, now: int, values: Mapping[str, Any]
+    writing: Writing,
+    row: Head,
+    phase: Phase,
+    ended_by: str,
+    now: int,
+    *,
+    values: Mapping[str, Any] | None = None,
 ) -> tuple[Head, list[str]]:
     """End a row and count it down at its parent.
 
@@ -100,7 +108,7 @@ def finish_row(
         row,
         now,
         {
-            **values,
+            **(values or {}),
             "phase": phase,
             "owner": None,
             "due": 0 if row.pending > 0 else None,

@@ -2,9 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from durable_core.storage import PermanentError, SchemaMissingError
@@ -13,6 +13,8 @@ from .records import Row
 from .settings import Settings
 
 T = TypeVar("T")
+Plan: TypeAlias = Generator[tuple[str, Sequence[Any]], list[Row], T]
+"""Work that does not know how its statements are executed: it yields them and is sent the rows."""
 
 _OLDEST: Final = (3, 37, 0)
 _CACHED_STATEMENTS: Final = 512
@@ -102,6 +104,16 @@ class Session:
         """Return all rows of a statement."""
         return self.run(text, parameters).fetchall()
 
+    def carry_out(self, plan: Plan[T]) -> T:
+        """Execute the statements of a plan and return its result."""
+        try:
+            text, parameters = next(plan)
+            while True:
+                text, parameters = plan.send(self.rows(text, parameters))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
     def close(self) -> None:
         """Close the connection, and that of the leases. Idempotent."""
         self.connection.close()
@@ -168,7 +180,6 @@ _WRITER: Final = (
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
-    "PRAGMA mmap_size = 268435456",
 )
 
 
@@ -187,7 +198,6 @@ def open_reader(settings: Settings) -> sqlite3.Connection:
 _READER: Final = (
     "PRAGMA query_only = 1",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA mmap_size = 268435456",
 )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypedDict
 
 from durable_core.storage import InvalidArgumentError
 
@@ -12,6 +12,17 @@ Synchronous: TypeAlias = Literal["EXTRA", "FULL", "NORMAL", "OFF"]
 
 SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 """In the order of the numbers that `PRAGMA synchronous` answers."""
+
+
+class Options(TypedDict, total=False):
+    """The options of `SQLiteStorage`, which documents them."""
+
+    prefix: str
+    synchronous: Synchronous
+    busy_timeout: float
+    poll_interval: float
+    clock: Callable[[], int]
+
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 

@@ -109,6 +109,13 @@ CHECKPOINT: Final = (
     "ON CONFLICT DO NOTHING"
 )
 
+BOUND_CHECKPOINT: Final = (
+    "INSERT INTO ~checkpoints (execution_id, name, value, created_at) SELECT ?, ?, ?, ? "
+    "WHERE EXISTS (SELECT 1 FROM ~executions "
+    "WHERE id = ? AND +owner = ? AND gen = ? AND finished_at IS NULL) "
+    "ON CONFLICT DO NOTHING RETURNING place"
+)
+
 # --- wake --------------------------------------------------------------------------------------
 
 MAILBOX: Final = (

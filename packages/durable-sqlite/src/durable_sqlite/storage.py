@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar, Unpack
 
 from durable_core.storage import (
     PROTOCOL_VERSION,
     Applied,
     Beat,
+    BoundStorage,
     Cancelled,
     Capabilities,
     Checkpoint,
@@ -21,6 +22,7 @@ from durable_core.storage import (
     Head,
     Hint,
     Inserted,
+    InvalidArgumentError,
     Keep,
     Lease,
     NewExecution,
@@ -44,19 +46,22 @@ from durable_core.storage.kit import (
 )
 
 from .applying import apply_all
+from .binding import path_of_engine, transaction_of
+from .bound import Bound
 from .cancelling import cancel_all
 from .claiming import claim_due, claim_ids
 from .hints import Hints
 from .inserting import insert_all
 from .jobs import Job
 from .leases import beat, lease_page
+from .location import path_of_url
 from .pulse import FilePulse, MemoryPulse
 from .purging import delete_over, forget_messages, over
 from .reading import checkpoint_page, count_all, find_page, get_all, is_slow
 from .reaping import Reaping
 from .session import Session
 from .setting_up import set_up
-from .settings import Settings, Synchronous
+from .settings import Options, Settings, Synchronous
 from .statistics import Statistics, total
 from .threads import Threads
 from .waking import wake_all
@@ -121,6 +126,35 @@ class SQLiteStorage:
         self._open = True
         self._capabilities = self._describe("wal")
 
+    @classmethod
+    def from_url(cls, url: str, **options: Unpack[Options]) -> Self:
+        """Open by a URL: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://``.
+
+        Args:
+            url: Without options of its own.
+            **options: Those of the class.
+
+        Raises:
+            InvalidArgumentError: It is no SQLite URL, or has options.
+        """
+        return cls(path_of_url(url), **options)
+
+    @classmethod
+    def from_engine(cls, engine: object, **options: Unpack[Options]) -> Self:
+        """Open the file of an engine of SQLAlchemy.
+
+        The storage takes the engine's URL and opens connections of its own; the engine itself is
+        neither used nor closed. To write in the engine's transactions, see `bind`.
+
+        Args:
+            engine: An `Engine` or `AsyncEngine` on a file.
+            **options: Those of the class.
+
+        Raises:
+            InvalidArgumentError: It is no engine, another database's, or one in memory.
+        """
+        return cls(path_of_engine(engine), **options)
+
     def _describe(self, journal: str) -> Capabilities:
         settings = self._settings
         in_file = settings.path is not None
@@ -128,6 +162,8 @@ class SQLiteStorage:
         return Capabilities(
             protocol=PROTOCOL_VERSION,
             push=True,
+            bind=in_file,
+            bind_checkpoint=in_file,
             pulse=True,
             leases=True,
             shared=in_file,
@@ -147,6 +183,11 @@ class SQLiteStorage:
         if self._settings.path is None:
             return await self._threads.writer.ask(Job(work))
         return await self._threads.reader(reader).ask(Job(work))
+
+    @property
+    def path(self) -> str | None:
+        """The file, absolute and with symbolic links resolved; None in memory."""
+        return self._settings.path
 
     @property
     def capabilities(self) -> Capabilities:
@@ -192,7 +233,9 @@ class SQLiteStorage:
         check_claim(executor, limit, gates, self._capabilities)
         if ids is not None:
             return await self._write(lambda w: claim_ids(w, executor, ids, limit, now), limit)
-        return await self._write(lambda w: claim_due(w, executor, tasks, queues, limit, now), limit)
+        return await self._write(
+            lambda w: claim_due(w, executor, tasks, queues, limit=limit, now=now), limit
+        )
 
     async def apply(self, *, items: Sequence[Transition], now: int) -> Sequence[Applied]:
         """See `Storage.apply`."""
@@ -227,12 +270,13 @@ class SQLiteStorage:
     async def reap(self, *, now: int, limit: int) -> Reaped:
         """See `Storage.reap`."""
         removed = rows = 0
-        more = True
-        while more and (rows < limit or rows == 0):
+        while True:
             step = Reaping(now, min(limit - rows, _CHUNK))
             freed, more = await self._write(step, step.limit)
             removed += step.leases
             rows += freed
+            if not more or rows >= limit:
+                break
         return Reaped(leases=removed, rows=rows, more=more)
 
     async def get(self, *, ids: Sequence[str], payload: bool = True) -> Sequence[Head | None]:
@@ -289,6 +333,22 @@ class SQLiteStorage:
             msg = f"the SQLiteStorage on {self._place} is closed"
             raise ClosedError(msg)
         return self._hints.listen(queues)
+
+    def bind(self, tx: object) -> BoundStorage:
+        """See `Bind.bind`.
+
+        Conflicts are answers and leave the transaction usable. Like every write to SQLite the
+        first call locks the database for other writers until the transaction ends: keep it short.
+
+        Args:
+            tx: A `sqlite3.Connection`, an `aiosqlite.Connection`, or SQLAlchemy's `Connection`,
+                `Session`, `AsyncConnection` or `AsyncSession`, on the same file as this storage.
+                What is checked only when the transaction is first used raises then.
+        """
+        if self._settings.path is None:
+            msg = "a storage in memory has its data for itself: nobody else has a transaction on it"
+            raise InvalidArgumentError(msg)
+        return Bound(transaction_of(tx, self._settings), self._settings, self._capabilities)
 
     async def leases(self, *, limit: int, cursor: str | None = None) -> Page[Lease]:
         """See `Leases.leases`."""

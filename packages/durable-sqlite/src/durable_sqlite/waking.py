@@ -45,7 +45,7 @@ def _decide(writing: Writing, item: Wake, sleeper: Head | None, box: Mailbox, no
         if sleeper.owner is not None:
             return Woken(outcome=WakeOutcome.LATE, id=sleeper.id)
         values = {"output" if item.phase is Phase.COMPLETED else "error": item.payload}
-        _, woken = finish_row(writing, sleeper, item.phase, item.request, now, values)
+        _, woken = finish_row(writing, sleeper, item.phase, item.request, now, values=values)
         return Woken(outcome=WakeOutcome.WOKEN, id=sleeper.id, woken=woken)
     if item.id is None and box.message is not None and box.message.until > now:
         return Woken(outcome=WakeOutcome.ALREADY_KEPT, first=box.message.request)

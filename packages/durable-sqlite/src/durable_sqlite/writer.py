@@ -106,6 +106,8 @@ class Writer(JobThread):
     def _carry_out(self, batch: list[AnyJob]) -> list[AnyJob]:
         """Carry out calls in one transaction; return those that found no time."""
         batch = [job for job in batch if not job.abandoned]
+        if not batch:
+            return []
         done = 0
         committed: Committed | None = None
         try:

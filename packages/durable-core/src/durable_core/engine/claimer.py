@@ -209,7 +209,7 @@ class Claimer:
         self._unsure = False
         try:
             records = await self._writer.found(Query(owner=owner))
-            known |= self._let_go
+            known |= self._let_go.union(self._held())
         except StorageError:
             self._unsure = True
             raise

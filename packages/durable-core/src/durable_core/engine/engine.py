@@ -40,7 +40,6 @@ from .claimer import Claimer
 from .clock import Clock, StorageTime, SystemClock, sleep
 from .decide import Limits
 from .heart import Heart
-from .held import Reason
 from .hooks import HookRelay, Hooks
 from .ids import new_owner
 from .retention import Retention
@@ -188,12 +187,8 @@ class Engine:
             self._rebirth.cancel()
             await asyncio.wait((self._rebirth,))
         await self.claimer.stop()
-        drained = asyncio.create_task(self.runner.drained())
-        timer = self.clock.call_at(
-            self.clock.monotonic() + timeout, lambda: self.runner.interrupt_all(Reason.SHUTDOWN)
-        )
-        await drained
-        timer.cancel()
+        self._spawn(self.runner.stop_after(timeout, self.settings.lease), "durable shutdown")
+        await self.runner.drained()
         await self.writer.flushed()
         await self.waiters.close()
         for task in self._background:

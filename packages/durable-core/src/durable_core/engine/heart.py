@@ -9,12 +9,10 @@ from ..storage import (
     Beat,
     ClosedError,
     Head,
-    OutcomeUnknownError,
     PulseConnection,
     Reaped,
     Storage,
     StorageError,
-    TemporaryError,
 )
 from .clock import Clock, StorageTime, sleep, wait_until
 
@@ -172,7 +170,7 @@ class Heart:
                     self._on_reaped(reaped)
                 if not reaped.more:
                     return
-        except (TemporaryError, OutcomeUnknownError) as error:
+        except StorageError as error:
             _LOG.warning("reaping failed: %s; tried again after the next heartbeat", error)
 
     def beat_in_thread(self, connection: PulseConnection) -> tuple[Beat, float, float] | None:

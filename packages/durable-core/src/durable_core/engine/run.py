@@ -1,5 +1,7 @@
 """One activation of an execution: what its kind may ask of the engine."""
 
+import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +13,14 @@ from ..storage import (
     Applied,
     ApplyOutcome,
     Finish,
+    InvalidArgumentError,
     Keep,
     NewExecution,
+    PermanentError,
     Phase,
     Record,
     Release,
+    TooLargeError,
     Transition,
 )
 from ..tasks.context import Context
@@ -23,12 +28,18 @@ from ..tasks.signal import Signal
 from ..tasks.task import Call, FunctionTask
 from .attempt import Failed, Interrupted, Result, attempt
 from .calls import NewRows
-from .clock import Clock, StorageTime
-from .held import Held, Reason
+from .clock import Clock, StorageTime, sleep
+from .held import Held, LostError, Reason
 from .hooks import HookRelay
 from .ids import child_id
 from .workers import Workers
 from .writer import Writer
+
+ABOUT_THE_ITEM = (TooLargeError, InvalidArgumentError)
+"""What a storage refuses for the item's own sake; other refusals concern the storage."""
+
+_LOG = logging.getLogger("durable.run")
+_REFUSED_PAUSE = 1.0
 
 
 class LetGoError(Exception):
@@ -37,6 +48,10 @@ class LetGoError(Exception):
     def __init__(self, transition: Transition | None) -> None:
         super().__init__()
         self.transition = transition
+
+
+class UnfitError(Exception):
+    """What is stored was written by other code than this executor's: another one may go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +175,7 @@ class Run:
         Raises:
             LetGoError: The row is somebody else's, or its cancellation was requested.
         """
-        answer = await self.services.writer.apply(item, self.held.abandoned)
+        answer = await self.apply(item)
         if answer.outcome is ApplyOutcome.APPLIED or answer.outcome is ApplyOutcome.ALREADY:
             if item.children:
                 self.services.ready()
@@ -170,6 +185,24 @@ class Run:
         if answer.outcome is ApplyOutcome.CHILD_CONFLICT:
             raise LetGoError(self.failed(Phase.FAILED, child_conflict(item, answer)))
         raise LetGoError(None)
+
+    async def apply(self, item: Transition) -> Applied:
+        """Send a transition, again and again as long as what is refused is not the transition.
+
+        Raises:
+            LostError: The lease is lost.
+            StorageError: The storage refuses this very transition for good, or is closed.
+        """
+        while True:
+            try:
+                return await self.services.writer.apply(item, self.held.abandoned)
+            except ABOUT_THE_ITEM:
+                raise
+            except PermanentError as error:
+                if self.held.abandoned(error) is not None:
+                    raise LostError from error
+                _LOG.error("%s of %s is kept: %s", type(item).__name__, item.id, error)
+            await sleep(self.services.clock, _REFUSED_PAUSE)
 
     def remember(self, **values: Any) -> None:
         """Bring the record up to date with what was written."""
@@ -305,6 +338,25 @@ class Run:
 def deadline_of(record: Record, policy: Policy) -> int | None:
     """Return when an execution's life must be over, µs; None never."""
     return None if policy.deadline_us is None else record.created_at + policy.deadline_us
+
+
+def recorded_number(record: Record, name: str) -> int:
+    """Return the number that a kind of task keeps as its state; 0 before it kept one.
+
+    Raises:
+        UnfitError: Another kind of task wrote the state.
+    """
+    if record.state is None:
+        return 0
+    try:
+        return int(json.loads(record.state)[name])
+    except (ValueError, TypeError, LookupError):
+        raise UnfitError(unfit(record)) from None
+
+
+def unfit(record: Record) -> str:
+    """Return the reason for handing back what other code has begun."""
+    return f"task {record.task!r} is another kind of task here than where it began"
 
 
 def noted(error: ErrorInfo, note: str) -> ErrorInfo:

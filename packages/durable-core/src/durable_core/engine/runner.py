@@ -12,6 +12,7 @@ from ..failure import ErrorInfo
 from ..storage import (
     Applied,
     ApplyOutcome,
+    ClosedError,
     Finish,
     Head,
     Phase,
@@ -23,6 +24,7 @@ from ..storage import (
 from ..tasks.kinds import LoopTask, ParentTask, SequenceTask
 from ..tasks.registry import Tasks
 from ..tasks.task import FunctionTask
+from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
 from .held import Held, LostError, Reason
@@ -31,11 +33,20 @@ from .kinds.loop import run_loop
 from .kinds.parent import run_parent
 from .kinds.plain import run_plain
 from .kinds.sequence import run_sequence
-from .run import LetGoError, Run, Services, child_conflict, deadline_of
+from .run import (
+    ABOUT_THE_ITEM,
+    LetGoError,
+    Run,
+    Services,
+    UnfitError,
+    child_conflict,
+    deadline_of,
+)
 from .slots import Isolation, NotAloneError, Slots
 
 _LOG = logging.getLogger("durable.run")
 _UNFIT_DELAY_US = 5_000_000
+_LONGEST_UNFIT_DELAY_US = 600_000_000
 _LEFTOVER_DELAY_US = 1_000_000
 
 
@@ -118,6 +129,20 @@ class Runner:
             self._leftovers.setdefault(held.record.id, held)
             self._forget(held)
 
+    async def stop_after(self, seconds: float, lease: float) -> None:
+        """Interrupt what still runs after so long; give up what cannot be written any more.
+
+        A result waits for a storage that is away until the lease has run out: from then on others
+        may have taken over, and the process need not live on for it.
+        """
+        clock = self._services.clock
+        await sleep(clock, seconds)
+        self.interrupt_all(Reason.SHUTDOWN)
+        while True:
+            await sleep(clock, lease)
+            if not self._services.lease_valid():
+                self.interrupt_all(Reason.LEASE_LOST)
+
     async def drained(self) -> None:
         """Wait until nothing is held."""
         while tasks := [held.task for held in self.held.values() if held.task is not None]:
@@ -184,8 +209,12 @@ class Runner:
             return end.transition
         except NotAloneError:
             return run.hand_back("suspect", _UNFIT_DELAY_US)
-        except StorageError:
-            raise
+        except UnfitError as error:
+            return self._not_here(run, str(error))
+        except StorageError as error:
+            if not isinstance(error, ABOUT_THE_ITEM):
+                raise
+            return self._instead(held, error)
         except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
@@ -195,11 +224,14 @@ class Runner:
     async def _decide(self, run: Run) -> Transition | None:
         record = run.record
         services = self._services
+        deadline = unreadable = None
         try:
             deadline = deadline_of(record, run.policy)
-        except OptionError as unreadable:
-            return run.hand_back(str(unreadable), _UNFIT_DELAY_US)
+        except OptionError as error:
+            unreadable = str(error)
         decision = decide(record, services.time.now(), deadline, self._limits)
+        if unreadable is not None and decision in (Decision.RUN, Decision.WAIT):
+            return self._not_here(run, unreadable)
         if decision is Decision.RUN:
             if record.id in self._leftovers:
                 return run.hand_back("its last attempt has not ended here", _LEFTOVER_DELAY_US)
@@ -228,26 +260,34 @@ class Runner:
             return await run_loop(run, cast("LoopTask[..., Any]", task))
         if name in NAMES:
             return await run_builtin(run)
-        return run.hand_back("its task is not known here", _UNFIT_DELAY_US)
+        return self._not_here(run, "its task is not known here")
+
+    def _not_here(self, run: Run, reason: str) -> Transition:
+        """Hand back what other code has to run, with a pause that grows with its age."""
+        age = self._services.time.now() - run.record.created_at
+        delay = min(_LONGEST_UNFIT_DELAY_US, max(_UNFIT_DELAY_US, age // 10))
+        return run.hand_back(reason, delay)
 
     async def _write(self, held: Held, transition: Transition) -> None:
         """Send the one transition that lets the row go, unchanged until it is answered."""
+        run = Run(self._services, held)
         try:
-            answer = await self._services.writer.apply(transition, held.abandoned)
-        except StorageError as refusal:
-            transition = self._instead(held, transition, refusal)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            answer = await run.apply(transition)
+        except (LostError, ClosedError):
+            raise
+        except Exception as refusal:  # noqa: BLE001 - about this result alone, or it was sent again
+            transition = self._instead(held, refusal)
+            answer = await run.apply(transition)
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
-            transition = Run(self._services, held).finish(Phase.CANCELLED)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            transition = run.finish(Phase.CANCELLED)
+            answer = await run.apply(transition)
         elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
-            error = child_conflict(transition, answer)
-            transition = Run(self._services, held).failed(Phase.FAILED, error)
-            answer = await self._services.writer.apply(transition, held.abandoned)
+            transition = run.failed(Phase.FAILED, child_conflict(transition, answer))
+            answer = await run.apply(transition)
         self._answered(held, transition, answer)
 
-    def _instead(self, held: Held, transition: Transition, error: StorageError) -> Transition:
-        """Return what is written when the storage refused the transition for good."""
+    def _instead(self, held: Held, error: Exception) -> Transition:
+        """Return what is written when the storage refused a transition for good."""
         record = held.record
         _LOG.error("the storage refused the result of %s: %s", record.id, error)
         phase = poison_phase(record.phase)

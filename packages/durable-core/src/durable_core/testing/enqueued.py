@@ -20,8 +20,8 @@ class Enqueued:
 
     Attributes:
         execution: What is known of it.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
+        args: Those of its arguments that have no name of their own, as by ``*args``.
+        kwargs: Its arguments by name, however they were given.
         meta: The bytes given at enqueue.
     """
 

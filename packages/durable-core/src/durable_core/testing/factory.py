@@ -6,7 +6,7 @@ from ..executor import DurableExecutor
 from ..storage import MemoryStorage, Storage
 from .clock import FakeClock
 
-_LONG = 3600
+_LONG = 86_400
 """Seconds between two signs of life: on a fake clock days must not cost a million heartbeats."""
 
 

@@ -11,12 +11,14 @@ from ...tasks.kinds import LoopTask
 from ...tasks.results import Again, LoopResult, is_done
 from ...tasks.task import Call, FunctionTask
 from ..attempt import Failed, Succeeded
-from ..run import Run, noted
+from ..run import Run, UnfitError, noted, recorded_number, unfit
 
 
 async def run_loop(run: Run, task: LoopTask[..., Any]) -> Transition | None:
     """Run iterations until one is done, has to wait, fails, or was the last."""
-    iteration = _iteration(run.record)
+    iteration = recorded_number(run.record, "iteration")
+    if run.record.phase is Phase.WAITING_FOR_FINALIZE:
+        raise UnfitError(unfit(run.record))
     if run.record.phase is Phase.WAITING_FOR_CHILDREN:
         child = await _child_at(run, iteration)
         if child.phase is not Phase.COMPLETED or child.output is None:
@@ -80,10 +82,6 @@ def _end(run: Run, task: LoopTask[..., Any], result: LoopResult[Any]) -> Transit
         return run.completed(task.output_codec.encode(result))
     except OutputError as error:
         return run.failed(Phase.FAILED, ErrorInfo.from_exception(error, retryable=False))
-
-
-def _iteration(record: Record) -> int:
-    return 0 if record.state is None else int(json.loads(record.state)["iteration"])
 
 
 def _encode(iteration: int) -> bytes:

@@ -12,7 +12,7 @@ from ...tasks.results import ParentResult, is_fan_out
 from ...tasks.task import FunctionTask
 from ..attempt import Succeeded
 from ..calls import FINALIZER
-from ..run import Run
+from ..run import Run, UnfitError, unfit
 from .inputs import joined
 from .plain import call_with_input
 from .plan import ParentState, decode_page, encode_page, page_name
@@ -23,13 +23,17 @@ _PAGE_BYTES = 128 * 1024
 async def run_parent(run: Run, task: ParentTask[..., Any], tasks: Tasks) -> Transition | None:
     """Carry a parent one phase further and return what follows."""
     record = run.record
+    if record.state is None and record.phase is Phase.READY:
+        return await _spawn(run, task, tasks)
+    try:
+        state = ParentState.decode(record.state or b"")
+    except ValueError:
+        raise UnfitError(unfit(record)) from None
     if record.phase is Phase.WAITING_FOR_FINALIZE:
         return await _take_over_finalizer(run)
     if record.phase is Phase.WAITING_FOR_CHILDREN:
         return await _join(run, task, tasks)
-    if record.state is not None:
-        return await _insert_planned(run, task, tasks, ParentState.decode(record.state))
-    return await _spawn(run, task, tasks)
+    return await _insert_planned(run, task, tasks, state)
 
 
 async def _spawn(run: Run, task: ParentTask[..., Any], tasks: Tasks) -> Transition | None:

@@ -8,12 +8,14 @@ from ...storage import Phase, Transition
 from ...tasks.registry import Tasks
 from ...tasks.task import FunctionTask
 from ..attempt import Failed, Interrupted, Succeeded
-from ..run import Run
+from ..run import Run, UnfitError, unfit
 from .inputs import arguments
 
 
 async def run_plain(run: Run, task: FunctionTask[..., Any], tasks: Tasks) -> Transition | None:
     """Run the function once and return what follows."""
+    if run.record.phase is not Phase.READY or run.record.state is not None:
+        raise UnfitError(unfit(run.record))
     result = await call_with_input(run, task, tasks)
     if not isinstance(result, Succeeded):
         return run.after(result)

@@ -32,10 +32,18 @@ class ParentState:
 
     @classmethod
     def decode(cls, data: bytes) -> "ParentState":
-        """Return what was encoded."""
+        """Return what was encoded.
+
+        Raises:
+            ValueError: Something else wrote it.
+        """
         head, _, output = data.partition(_HEAD_END)
-        plan, pages = json.loads(head or b"[0, 0]")
-        return cls(output=output, plan=plan, pages=pages)
+        match json.loads(head or b"[0, 0]"):
+            case [int(plan), int(pages)]:
+                return cls(output=output, plan=plan, pages=pages)
+            case _:
+                msg = f"not a parent's state: {data[:40]!r}"
+                raise ValueError(msg)
 
 
 def page_name(plan: int, number: int) -> str:

@@ -10,12 +10,14 @@ from ...storage import Phase, Query, Record, Transition
 from ...tasks.kinds import SequenceTask
 from ...tasks.task import Call, FunctionTask, Task
 from ..attempt import Failed, Succeeded
-from ..run import Run, noted
+from ..run import Run, UnfitError, noted, recorded_number, unfit
 
 
 async def run_sequence(run: Run, task: SequenceTask[..., Any]) -> Transition | None:
     """Run steps until one has to wait, fails, or was the last."""
-    step = _step(run.record)
+    step = recorded_number(run.record, "step")
+    if run.record.phase is Phase.WAITING_FOR_FINALIZE or step >= len(task.steps):
+        raise UnfitError(unfit(run.record))
     value: bytes | None = None
     if run.record.phase is Phase.WAITING_FOR_CHILDREN:
         ended = await _child_at(run, step)
@@ -67,10 +69,6 @@ async def _one_step(
         return part.output_codec.encode(result.value)
     except OutputError as error:
         return _failure(run, task, step, Failed(_info(error)))
-
-
-def _step(record: Record) -> int:
-    return 0 if record.state is None else int(json.loads(record.state)["step"])
 
 
 def _encode(step: int) -> bytes:

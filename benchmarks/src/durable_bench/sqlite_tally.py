@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from durable_bench.sample import Counts
+from .sample import Counts
 
 _READS = ("SELECT", "WITH", "VALUES")
 _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
