@@ -4,6 +4,7 @@
 kills a private one with SIGKILL and starts it again.
 """
 
+import importlib
 import json
 import os
 import pwd
@@ -14,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 POSTGRES_URL = "DURABLE_TEST_POSTGRES_URL"
 """Names a server to use; a database in which schemas may be created and dropped."""
@@ -124,16 +126,13 @@ class PrivatePostgres:
         if self._pid() is not None:
             self._run("pg_ctl", "stop", "-w", "-s", "-m", "immediate", "-D", str(self.data))
 
-    def _as_user(self) -> dict[str, str]:
-        return {} if self.user is None else {"user": self.user, "group": _group_of(self.user)}
-
     def _run(self, program: str, *arguments: str) -> None:
         # Not into pipes: a server that is started would inherit them and keep them open.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 [f"{self.programs}/{program}", *arguments],
                 check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                cwd="/", **self._as_user(),
+                cwd="/", user=self.user, group=None if self.user is None else _group_of(self.user),
             )  # fmt: skip
             output.seek(0)
             text = output.read().decode(errors="replace")
@@ -197,24 +196,23 @@ def _version(path: Path) -> int:
 
 
 @contextmanager
-def _container() -> Iterator[dict[str, str] | None]:
+def _container() -> Generator[dict[str, str] | None]:
     """Yield a server in a container, None where there is no Docker or no testcontainers."""
     try:
-        from testcontainers.community.postgres import (  # noqa: PLC0415 - only where installed
-            PostgresContainer,
-        )
+        module: Any = importlib.import_module("testcontainers.community.postgres")
     except ImportError:
         yield None
         return
     if subprocess.run(["docker", "info"], check=False, capture_output=True).returncode:  # noqa: S607
         yield None
         return
-    with PostgresContainer(os.environ.get("DURABLE_TEST_POSTGRES_IMAGE", "postgres:16")) as one:
+    image = os.environ.get("DURABLE_TEST_POSTGRES_IMAGE", "postgres:16")
+    with module.PostgresContainer(image) as one:
         yield {POSTGRES_URL: one.get_connection_url(driver=None)}
 
 
 @contextmanager
-def postgres() -> Iterator[dict[str, str]]:
+def postgres() -> Generator[dict[str, str]]:
     """Yield the environment in which a PostgreSQL server can be reached.
 
     In this order: the server that `POSTGRES_URL` names; a container; programs on this machine.
@@ -231,7 +229,7 @@ def postgres() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _private() -> Iterator[dict[str, str]]:
+def _private() -> Generator[dict[str, str]]:
     programs = postgres_programs()
     if programs is None:
         msg = (
@@ -256,7 +254,7 @@ SERVERS = {"postgres": postgres}
 
 
 @contextmanager
-def servers(names: Sequence[str]) -> Iterator[Mapping[str, str]]:
+def servers(names: Sequence[str]) -> Generator[Mapping[str, str]]:
     """Yield the environment with the servers that storages need, started in turn."""
     environment: dict[str, str] = {}
     with ExitStack() as stack:

@@ -1,14 +1,14 @@
 """A PostgreSQL server for the tests of this folder: of each process its own, stopped at the end."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 import servers
 
 
 @pytest.fixture(scope="session", autouse=True)
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> Generator[str]:
     """Start a server, unless the environment names one; without one, every test here fails."""
     with servers.postgres() as environment:
         os.environ.update(environment)

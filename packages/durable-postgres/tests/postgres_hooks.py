@@ -1,9 +1,11 @@
 """What the certification of PostgreSQL needs beside `open`: a server's worst days, on demand."""
 
+# ruff: noqa: S608 - the names of schemas are made here
+
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
@@ -30,7 +32,7 @@ def server_url() -> URL:
 
 
 @asynccontextmanager
-async def connection() -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connection() -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
     """Open a connection of the driver, past all that is tested."""
     driver = await asyncpg.connect(server_url().render_as_string(hide_password=False))
     try:
@@ -47,7 +49,7 @@ async def restart_server() -> None:
 
 
 @asynccontextmanager
-async def through_proxy(storage_schema: str) -> AsyncIterator[PostgresStorage]:
+async def through_proxy(storage_schema: str) -> AsyncGenerator[PostgresStorage]:
     """Open a storage whose connections can be cut."""
     url = server_url()
     async with Proxy.open(url.host or "127.0.0.1", url.port or 5432) as proxy:
@@ -95,7 +97,7 @@ class PostgresHooks:
         return {"postgresql": str(server), "asyncpg": asyncpg.__version__}
 
     @asynccontextmanager
-    async def transaction(self, storage: Storage) -> AsyncIterator[CallersTransaction]:
+    async def transaction(self, storage: Storage) -> AsyncGenerator[CallersTransaction]:
         """Begin a transaction of a caller's own engine."""
         async with connection() as driver:
             await driver.execute("SET client_min_messages = warning")
@@ -111,7 +113,7 @@ class PostgresHooks:
         await restart_server()
 
     @asynccontextmanager
-    async def cut(self, storage: Storage, where: Cut) -> AsyncIterator[None]:
+    async def cut(self, storage: Storage, where: Cut) -> AsyncGenerator[None]:
         """Let the storage's proxy break the next call, or the listener's connection."""
         proxy = _proxies[storage]
         before = proxy.cuts
@@ -130,7 +132,7 @@ class PostgresHooks:
         assert proxy.cuts > before, "nothing was cut"
 
     @asynccontextmanager
-    async def lock(self, namespace: str, execution_id: str) -> AsyncIterator[None]:
+    async def lock(self, namespace: str, execution_id: str) -> AsyncGenerator[None]:
         """Lock a row as somebody else's transaction does."""
         async with connection() as driver, driver.transaction():
             locked = await driver.fetch(

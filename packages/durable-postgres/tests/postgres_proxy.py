@@ -1,7 +1,7 @@
 """A small TCP proxy before PostgreSQL that breaks connections when it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from durable_conformance import Cut
@@ -37,7 +37,7 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, host: str, port: int) -> AsyncIterator["Proxy"]:
+    async def open(cls, host: str, port: int) -> AsyncGenerator["Proxy"]:
         """Listen on a free port."""
         proxy = cls(host, port)
         server = await asyncio.get_running_loop().create_server(

@@ -89,7 +89,8 @@ def _row(item: Transition) -> Row:
 def _answers(
     session: Session, items: Sequence[Transition], rows: Sequence[Row], now: int
 ) -> list[Applied]:
-    left = Counter(row[3] for row in rows if row[3] is not None)
+    parents: list[str] = [row[3] for row in rows if row[3] is not None]
+    left = Counter(parents)
     told = session.told
     answers: list[Applied] = []
     for item, row in zip(items, rows, strict=True):

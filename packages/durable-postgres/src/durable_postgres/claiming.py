@@ -20,6 +20,7 @@ _PRIORITY: Final = _RECORD + 11
 async def claim_due(
     session: Session,
     executor: str,
+    *,
     tasks: Collection[str],
     queues: Collection[str],
     limit: int,

@@ -94,10 +94,12 @@ def driver_of(pooled: PoolProxiedConnection) -> Driver:
 
 
 def _driver(connection: Any) -> Driver:
-    if not isinstance(connection, asyncpg.Connection):
+    kind: type = asyncpg.Connection
+    if not isinstance(connection, kind):
         msg = f"the engine's driver is not asyncpg: it made a {type(connection).__qualname__}"
         raise InvalidArgumentError(msg)
-    return connection
+    driver: Driver = connection
+    return driver
 
 
 def lonely_engine(engine: AsyncEngine) -> AsyncEngine:
@@ -118,7 +120,7 @@ def check_transaction(tx: object) -> None:
     elif isinstance(tx, AsyncSession):
         dialect = tx.get_bind().dialect.driver
     elif isinstance(tx, asyncpg.Connection):
-        dialect = "asyncpg"
+        return
     if dialect != "asyncpg":
         msg = (
             f"{type(tx).__qualname__}: bind() takes an AsyncConnection or an AsyncSession of "

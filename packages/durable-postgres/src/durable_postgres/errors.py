@@ -37,8 +37,10 @@ _BY_STATE: Final[Mapping[str, tuple[type[StorageError], str]]] = {
     "22P05": (InvalidArgumentError, "a text cannot be stored in this database's encoding"),
     "25006": (
         ReadOnlyError,
-        "the server or the session is read-only (a standby, or default_transaction_read_only): "
-        "connect to the primary",
+        (
+            "the server or the session is read-only (a standby, or "
+            "default_transaction_read_only): connect to the primary"
+        ),
     ),
     "28000": (PermanentError, "the server refuses this user: check the URL and pg_hba.conf"),
     "28P01": (PermanentError, "wrong password: check the URL"),
@@ -54,13 +56,17 @@ _BY_STATE: Final[Mapping[str, tuple[type[StorageError], str]]] = {
     "42P01": (SchemaMissingError, "the schema is not complete: run setup() with migrate=True"),
     "26000": (
         TemporaryError,
-        "a prepared statement is gone: behind a transaction pooler, make the storage with "
-        "pooler=True",
+        (
+            "a prepared statement is gone: behind a transaction pooler, make the storage with "
+            "pooler=True"
+        ),
     ),
     "42P05": (
         TemporaryError,
-        "a prepared statement exists already: behind a transaction pooler, make the storage with "
-        "pooler=True",
+        (
+            "a prepared statement exists already: behind a transaction pooler, make the storage "
+            "with pooler=True"
+        ),
     ),
     "53100": (DiskFullError, "the server's disk is full: make room, then try again"),
     "53300": (
@@ -147,23 +153,30 @@ def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[Stora
     if isinstance(error, exc.TimeoutError):
         return TemporaryError, "no connection of the pool became free: use a larger pool"
     if isinstance(error, exc.DBAPIError) and isinstance(error.orig, Exception):
-        # The pool's own statements come wrapped once or twice.
+        # The pool's own statements come wrapped, once or twice.
         inner = error.orig.__cause__
-        return _classify(
-            inner if isinstance(inner, Exception) else error.orig, write=write, doubt=doubt
-        )
+        original = inner if isinstance(inner, Exception) else error.orig
+        return _classify(original, write=write, doubt=doubt)
     code = sqlstate(error)
     if code is not None and answered(error):
         found = _BY_STATE.get(code) or _BY_CLASS.get(code[:2])
         return found or (PermanentError, f"the server refused the statement (SQLSTATE {code})")
     if isinstance(error, asyncpg.DataError | UnicodeError | OverflowError):
         return InvalidArgumentError, "a value cannot be stored; nothing was written"
+    return _unanswered(error, code, write=write, doubt=doubt)
+
+
+def _unanswered(
+    error: Exception, code: str | None, *, write: bool, doubt: bool
+) -> tuple[type[StorageError], str]:
+    """Classify what the server did not say of the statement itself."""
+    unknown = (OutcomeUnknownError, "the write may have landed; send the same call again")
     if write and doubt:
-        return OutcomeUnknownError, "the write may have landed; send the same call again"
-    if code in _BY_STATE and code is not None:
+        return unknown
+    if code is not None and code in _BY_STATE:
         return _BY_STATE[code]
     if lost(error):
         return TemporaryError, "the server cannot be reached; nothing was written"
     if write:
-        return OutcomeUnknownError, "the write may have landed; send the same call again"
+        return unknown
     return PermanentError, "the driver refused the statement"

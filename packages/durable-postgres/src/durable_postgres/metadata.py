@@ -1,7 +1,7 @@
 """The newest schema as SQLAlchemy tables, for applications that migrate with Alembic."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +19,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-
 
 _TEXT: Final = Text(collation="C")
 
@@ -56,9 +55,7 @@ class _Builder:
         self._schema = schema
         self._prefix = prefix
 
-    def _table(
-        self, name: str, columns: Sequence[Column[object]], key: Sequence[str], **storage: object
-    ) -> Table:
+    def _table(self, name: str, columns: Sequence[Column[Any]], key: Sequence[str]) -> Table:
         return Table(
             self._prefix + name,
             self._metadata,
@@ -84,7 +81,7 @@ class _Builder:
     def executions(self) -> Table:
         """Return the table of the executions."""
         must = ("id", "task", "queue")
-        columns: list[Column[object]] = [_text(name, null=False) for name in must]
+        columns: list[Column[Any]] = [_text(name, null=False) for name in must]
         columns += [_text(name) for name in ("group", "key", "wake_key")]
         columns += [_text("root_id", null=False), _text("parent_id"), _int("child_index")]
         columns += [_text("on_cancel", null=False), Column("tags", ARRAY(_TEXT))]
@@ -121,7 +118,7 @@ class _Builder:
 
     def checkpoints(self) -> Table:
         """Return the table of the checkpoints."""
-        place: Column[object] = Column("place", BigInteger, Identity(always=True), nullable=False)
+        place: Column[Any] = Column("place", BigInteger, Identity(always=True), nullable=False)
         columns = [_text("execution_id", null=False), _text("name", null=False), place]
         columns += [_bytes("value", null=False), _big("created_at", null=False)]
         table = self._table("checkpoints", columns, ["execution_id", "name"])
@@ -152,17 +149,17 @@ class _Builder:
         return self._table("schema", columns, ["version"])
 
 
-def _text(name: str, *, null: bool = True) -> Column[object]:
+def _text(name: str, *, null: bool = True) -> Column[Any]:
     return Column(name, _TEXT, nullable=null)
 
 
-def _int(name: str) -> Column[object]:
+def _int(name: str) -> Column[Any]:
     return Column(name, Integer, nullable=False, autoincrement=False)
 
 
-def _big(name: str, *, null: bool = True) -> Column[object]:
+def _big(name: str, *, null: bool = True) -> Column[Any]:
     return Column(name, BigInteger, nullable=null)
 
 
-def _bytes(name: str, *, null: bool = True) -> Column[object]:
+def _bytes(name: str, *, null: bool = True) -> Column[Any]:
     return Column(name, LargeBinary, nullable=null)

@@ -51,7 +51,7 @@ class _Where:
 
     def add(self, condition: str, *values: Any) -> None:
         """Add a condition with a ``{}`` for each value."""
-        places = []
+        places: list[str] = []
         for value in values:
             self.values.append(value)
             places.append(f"${len(self.values)}")

@@ -1,7 +1,7 @@
-"""One driver connection while a call uses it: statements expanded, counted, and in or out of doubt."""
+"""One driver connection while a call uses it: what is sent, counted, and in or out of doubt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -69,8 +69,10 @@ class Session:
         """Return the rows of a statement that reads, or that is part of a transaction."""
         self.tally.statements += 1
         self.tally.table_statements += 1
-        found: list[asyncpg.Record] = await self.driver.fetch(self.texts[text], *values)
-        return found
+        # A Record is a sequence, but its stubs do not say so.
+        found: Any = await self.driver.fetch(self.texts[text], *values)
+        rows: Sequence[Row] = found
+        return rows
 
     async def row(self, text: str, *values: Any) -> Row | None:
         """Return a statement's only row, if there is one."""
@@ -94,7 +96,7 @@ class Session:
         await self.driver.execute(text)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
+    async def transaction(self) -> AsyncGenerator[None]:
         """Make one transaction of what is done meanwhile, undone if an error leaves the context."""
         await self.control("BEGIN ISOLATION LEVEL READ COMMITTED")
         self._in_transaction = True

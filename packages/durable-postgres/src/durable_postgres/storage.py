@@ -211,7 +211,7 @@ class PostgresStorage:
         if ids is not None:
             return await self._database.write(lambda s: claim_ids(s, executor, ids, limit, now))
         return await self._database.write(
-            lambda s: claim_due(s, executor, tasks, queues, limit, now)
+            lambda s: claim_due(s, executor, tasks=tasks, queues=queues, limit=limit, now=now)
         )
 
     async def apply(self, *, items: Sequence[Transition], now: int) -> Sequence[Applied]:

@@ -122,8 +122,8 @@ class _Applying:
             if new.wake_key is not None:
                 new = self._boxes.delivered(new, self._now)
                 self._boxes.arrived(new)
-                if new.phase in UNFINISHED:
-                    self._there.sleepers.add((new.task, new.wake_key))
+                if new.phase in UNFINISHED and child.wake_key is not None:
+                    self._there.sleepers.add((new.task, child.wake_key))
             self._there.parents[new.id] = item.id
             self.births.append(birth_row(child, new, self._now))
             self.born.append(new)

@@ -42,8 +42,8 @@ class Work:
     @classmethod
     async def lock(cls, session: Session, ids: Collection[str], now: int) -> "Work":
         """Lock rows and their parents, in the order of their ids."""
-        rows = await session.rows(LOCK, list(ids)) if ids else []
-        return cls(session, map(head, rows), now)
+        rows = await session.rows(LOCK, list(ids)) if ids else ()
+        return cls(session, [head(row) for row in rows], now)
 
     def get(self, id: str | None) -> Head | None:  # noqa: A002
         """Return a row as it is by now, None if it does not exist."""
