@@ -94,10 +94,11 @@ def _answers(
     told = session.told
     answers: list[Applied] = []
     for item, row in zip(items, rows, strict=True):
-        outcome, due, queue, parent, parent_queue, pending, join_at, waits = row[:_HEAD]
-        if outcome:
+        refused: int = row[0]
+        _, due, queue, parent, parent_queue, pending, join_at, waits = row[:_HEAD]
+        if refused:
             there = None if row[_HEAD] is None else head(row, _HEAD)
-            answers.append(Applied(outcome=_OUTCOMES[outcome], head=there))
+            answers.append(Applied(outcome=_OUTCOMES[refused], head=there))
             continue
         told.rows += 1
         woken: list[str] = []

@@ -1,6 +1,6 @@
 """Driver connections: taken from SQLAlchemy's pools and transactions."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import Engine, event
@@ -94,12 +94,10 @@ def driver_of(pooled: PoolProxiedConnection) -> Driver:
 
 
 def _driver(connection: Any) -> Driver:
-    kind: type = asyncpg.Connection
-    if not isinstance(connection, kind):
-        msg = f"the engine's driver is not asyncpg: it made a {type(connection).__qualname__}"
-        raise InvalidArgumentError(msg)
-    driver: Driver = connection
-    return driver
+    if isinstance(connection, asyncpg.Connection):
+        return cast("Driver", connection)
+    msg = f"the engine's driver is not asyncpg: it made a {type(connection).__qualname__}"
+    raise InvalidArgumentError(msg)
 
 
 def lonely_engine(engine: AsyncEngine) -> AsyncEngine:
