@@ -249,6 +249,34 @@ def _private() -> Generator[dict[str, str]]:
             server.stop()
 
 
+def install_postgres() -> None:
+    """Install the server's programs where there are none and this may be done: root, on Debian."""
+    present = POSTGRES_URL in os.environ or postgres_programs() is not None
+    if present or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    print("servers: installing PostgreSQL from Debian packages", file=sys.stderr, flush=True)
+    _apt("update", "-q")
+    _apt("install", "-q", "-y", "--no-install-recommends", "postgresql-common")
+    # The tests start servers of their own; one that runs for ever is not what they are for.
+    settings = Path("/etc/postgresql-common/createcluster.conf")
+    with settings.open("a", encoding="utf-8") as file:
+        file.write("create_main_cluster = false\n")
+    _apt("install", "-q", "-y", "--no-install-recommends", "postgresql")
+
+
+def _apt(*arguments: str) -> None:
+    # dpkg refuses to work when the sbin folders are not on PATH.
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    if subprocess.run(command, check=False, stdout=sys.stderr, env=environment).returncode:
+        msg = f"`{' '.join(command)}` failed: see above"
+        raise NotAvailableError(msg)
+
+
+INSTALLERS = {"postgres": install_postgres}
+"""By the name of the storage that needs what they install."""
+
 SERVERS = {"postgres": postgres}
 """By the name of the storage that needs them."""
 
@@ -260,6 +288,7 @@ def servers(names: Sequence[str]) -> Generator[Mapping[str, str]]:
     with ExitStack() as stack:
         for name in names:
             if name in SERVERS:
+                INSTALLERS[name]()
                 environment |= stack.enter_context(SERVERS[name]())
         yield environment
 
