@@ -5,6 +5,7 @@
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
@@ -148,3 +149,8 @@ class PostgresHooks:
             await driver.execute(
                 f"INSERT INTO \"{namespace}\".durable_schema VALUES (1000, 'future', 1)"
             )
+
+
+def fresh_schema(name: str) -> str:
+    """Return the name of a schema that does not exist."""
+    return f"{name}_{secrets.token_hex(6)}"

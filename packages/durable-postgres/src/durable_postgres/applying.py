@@ -43,6 +43,12 @@ _HEAD: Final = 8
 
 async def apply_plain(session: Session, items: Sequence[Transition], now: int) -> list[Applied]:
     """Carry out transitions without children, as `Storage.apply` says, by one statement."""
+    answers = await session.write(APPLY, now, *plain_values(items))
+    return _answers(session, items, answers, now)
+
+
+def plain_values(items: Sequence[Transition]) -> list[list[Any]]:
+    """Return transitions and their checkpoints as the statement takes them, column by column."""
     rows = [_row(item) for item in items]
     points = [
         (item.id, name, value)
@@ -52,8 +58,7 @@ async def apply_plain(session: Session, items: Sequence[Transition], now: int) -
     ]
     columns: list[list[Any]] = [*map(list, zip(*rows, strict=True))]
     columns += [*map(list, zip(*points, strict=True))] if points else [[], [], []]
-    answers = await session.write(APPLY, now, *columns)
-    return _answers(session, items, answers, now)
+    return columns
 
 
 def _row(item: Transition) -> Row:

@@ -106,6 +106,12 @@ async def add_rows(session: Session, rows: Sequence[Row], now: int) -> set[str]:
     return {row[0] for row in found}
 
 
+def birth_values(items: Sequence[NewExecution], now: int) -> list[list[object]]:
+    """Return new rows as the statement takes them, column by column."""
+    rows = [birth_row(item, born(item, now), now) for item in items]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 def _id(row: Row) -> str:
     id_: str = row[0]
     return id_

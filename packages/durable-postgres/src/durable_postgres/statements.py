@@ -148,7 +148,8 @@ CLAIM_IDS: Final = (
 LOCK: Final = (
     'WITH i AS MATERIALIZED (SELECT unnest($1::text[]) COLLATE "C" AS id), '
     "n AS MATERIALIZED (SELECT id FROM i UNION SELECT p.parent_id FROM i, LATERAL ("
-    "SELECT parent_id FROM ~executions r WHERE r.id = i.id AND parent_id IS NOT NULL LIMIT 1) p), "
+    "SELECT parent_id FROM ~executions r WHERE r.id = i.id LIMIT 1) p "
+    "WHERE p.parent_id IS NOT NULL), "
     "s AS MATERIALIZED (SELECT id FROM n ORDER BY id) "
     "SELECT x.* FROM s, LATERAL ("
     f"SELECT {HEAD_COLUMNS} FROM ~executions r WHERE r.id = s.id FOR UPDATE) x"
