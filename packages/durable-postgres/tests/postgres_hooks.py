@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -17,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from durable_conformance import CallersTransaction, Cut
-from durable_core.storage import Storage
+from durable_core.storage import Hint, Storage
 from durable_postgres import PostgresStorage
+from durable_postgres.session import Driver
 
 _URL = "DURABLE_TEST_POSTGRES_URL"
 _RESTART = "DURABLE_TEST_POSTGRES_RESTART"
@@ -33,7 +35,7 @@ def server_url() -> URL:
 
 
 @asynccontextmanager
-async def connection() -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+async def connection() -> AsyncGenerator[Driver]:
     """Open a connection of the driver, past all that is tested."""
     driver = await asyncpg.connect(server_url().render_as_string(hide_password=False))
     try:
@@ -154,3 +156,50 @@ class PostgresHooks:
 def fresh_schema(name: str) -> str:
     """Return the name of a schema that does not exist."""
     return f"{name}_{secrets.token_hex(6)}"
+
+
+@asynccontextmanager
+async def storage_in(url: URL | None = None, **options: Any) -> AsyncGenerator[PostgresStorage]:
+    """Open a storage that is set up in a schema of its own, dropped afterwards."""
+    schema = fresh_schema("test")
+    storage = PostgresStorage.from_url(url or server_url(), schema=schema, **options)
+    try:
+        await storage.setup()
+        yield storage
+    finally:
+        await storage.close()
+        await PostgresHooks().drop(schema)
+
+
+@asynccontextmanager
+async def role(settings: str) -> AsyncGenerator[URL]:
+    """Make a user with settings of its own; yield the URL with it."""
+    name = f"r{secrets.token_hex(6)}"
+    async with connection() as driver:
+        await driver.execute(f"CREATE ROLE {name} LOGIN SUPERUSER")
+        await driver.execute(f"ALTER ROLE {name} {settings}")
+        try:
+            yield server_url().set(username=name)
+        finally:
+            await driver.execute(f"DROP ROLE {name}")
+
+
+@asynccontextmanager
+async def hints_of(storage: PostgresStorage, *queues: str) -> AsyncGenerator[AsyncIterator[Hint]]:
+    """Listen until the end of the context."""
+    hints = storage.listen(queues=queues)
+    try:
+        yield hints
+    finally:
+        await cast("AsyncGenerator[Hint]", hints).aclose()
+
+
+async def somebody_waits(driver: Driver) -> None:
+    """Return when a statement of somebody waits for a lock: only the server knows."""
+    while await driver.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def break_connections(storage: PostgresStorage) -> None:
+    """Break all connections of a storage that goes through a proxy."""
+    _proxies[storage].break_all()

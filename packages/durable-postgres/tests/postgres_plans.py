@@ -77,14 +77,16 @@ def _node(node: dict[str, Any]) -> Node:
     index = node.get("Index Name")
     for child in node.get("Plans", []):
         index = index or child.get("Index Name")
-    looked = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    looked: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
     return Node(
         kind=node["Node Type"],
         table=node["Relation Name"],
         index=index,
-        rows=looked * node["Actual Loops"],
+        rows=looked * float(node["Actual Loops"]),
     )
 
 
 def _below(node: dict[str, Any]) -> float:
-    return sum(child["Actual Rows"] * child["Actual Loops"] for child in node.get("Plans", []))
+    return sum(
+        float(child["Actual Rows"] * child["Actual Loops"]) for child in node.get("Plans", [])
+    )

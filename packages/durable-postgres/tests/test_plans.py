@@ -1,4 +1,4 @@
-"""Hot statements read what they need by the index that is meant for it, however much lies around."""
+"""Hot statements read what they need by the index meant for it, however much lies around."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -29,8 +29,8 @@ _FILL = (
     "INSERT INTO ~executions (id, task, queue, root_id, child_index, on_cancel, priority, phase, "
     "due, lane, owner, gen, crashes, attempt, pending, join_at, cancel_requested, created_at, "
     "finished_at, options, meta, input) SELECT $1 || n, $2 || CASE WHEN $3 > 1 THEN n % $3 ELSE 0 "
-    "END, 'default', $1 || n, 0, 'end', $4, $5, $6, $7, $8, 1, 0, 1, 0, 0, false, $9::int8 + n, $10::int8, "
-    "'', '', '\\x00' FROM generate_series(1, $11::int) AS n"
+    "END, 'default', $1 || n, 0, 'end', $4, $5, $6, $7, $8, 1, 0, 1, 0, 0, false, $9::int8 + n, "
+    "$10::int8, '', '', '\\x00' FROM generate_series(1, $11::int) AS n"
 )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from durable_core.storage import ClosedError
 
 from .connections import driver_of
-from .errors import answered, passing, translate
+from .errors import answered, original, passing, translate
 from .session import Session, Told
 from .settings import Expanded, Settings
 from .statistics import Tally
@@ -99,17 +99,19 @@ class Database:
                     await self._give_back(pooled, session, error)
                 if not isinstance(error, Exception):
                     raise
+                cause = original(error)
                 written = session is not None and session.written
-                if passing(error) and not written and attempt < _ATTEMPTS:
+                if passing(cause) and not written and attempt < _ATTEMPTS:
                     await asyncio.sleep(_FIRST_PAUSE * attempt * _jitter())
                     continue
                 raise translate(
-                    error,
+                    cause,
                     self.place,
-                    write=write,
+                    # Without a connection nothing was sent.
+                    write=write and session is not None,
                     doubt=session is not None and session.doubt,
                     written=written,
-                ) from error
+                ) from cause
             pooled.close()
             if session.told.rows:
                 self._tell(session.told)

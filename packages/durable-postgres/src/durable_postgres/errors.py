@@ -107,6 +107,16 @@ def sqlstate(error: BaseException) -> str | None:
     return code if isinstance(code, str) and isinstance(error, asyncpg.PostgresError) else None
 
 
+def original(error: Exception) -> Exception:
+    """Return the driver's own error, which SQLAlchemy's pool wraps once or twice."""
+    while type(error).__module__.startswith("sqlalchemy."):
+        inner = error.orig if isinstance(error, exc.DBAPIError) else error.__cause__
+        if not isinstance(inner, Exception):
+            break
+        error = inner
+    return error
+
+
 def answered(error: BaseException) -> bool:
     """Whether the server answered the statement itself: it was undone, and nothing is in doubt."""
     code = sqlstate(error)
@@ -152,11 +162,6 @@ def translate(
 def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
     if isinstance(error, exc.TimeoutError):
         return TemporaryError, "no connection of the pool became free: use a larger pool"
-    if isinstance(error, exc.DBAPIError) and isinstance(error.orig, Exception):
-        # The pool's own statements come wrapped, once or twice.
-        inner = error.orig.__cause__
-        original = inner if isinstance(inner, Exception) else error.orig
-        return _classify(original, write=write, doubt=doubt)
     code = sqlstate(error)
     if code is not None and answered(error):
         found = _BY_STATE.get(code) or _BY_CLASS.get(code[:2])

@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from durable_core.storage import (
-    ClosedError,
     Finished,
     Hint,
     Ready,
@@ -17,7 +16,7 @@ from durable_core.storage import (
 )
 
 from .connections import driver_of
-from .errors import translate
+from .errors import original, translate
 from .session import Driver, Told
 from .settings import Settings
 from .statistics import Tally
@@ -175,11 +174,8 @@ class Hints:
         await line.begun.wait()
         if line.failure is not None:
             await self._hang_up()
-            if isinstance(line.failure, ClosedError):
-                raise line.failure
-            raise translate(
-                line.failure, self._place, write=False, doubt=False, written=False
-            ) from line.failure
+            cause = original(line.failure)
+            raise translate(cause, self._place, write=False, doubt=False, written=False) from cause
 
     async def _hang_up(self) -> None:
         line, self._line = self._line, None

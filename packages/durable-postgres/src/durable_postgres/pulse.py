@@ -8,7 +8,7 @@ from durable_core.storage import Beat, ClosedError, Lease
 from durable_core.storage.kit import check_executor
 
 from .connections import driver_of, lonely_engine
-from .errors import lost, translate
+from .errors import lost, original, translate
 from .leases import beat
 from .session import Driver, Session
 from .settings import Expanded, Settings
@@ -48,12 +48,28 @@ class PostgresPulse:
         try:
             async with asyncio.timeout(max(ttl, 3) / 3_000_000):
                 session = Session(await self._connect(), self._texts, Tally())
-                return await beat(session, lease, register=False, signs_off=ttl <= 0)
-        except Exception as error:
-            if lost(error):
+                try:
+                    return await self._renew(session, lease)
+                except Exception as error:
+                    if not lost(error):
+                        raise
+                    # It may have died while it lay still; to beat twice is to beat.
+                    self._drop()
+                    session = Session(await self._connect(), self._texts, Tally())
+                    return await self._renew(session, lease)
+        except Exception as error:  # noqa: BLE001 - translated, whatever it is
+            cause = original(error)
+            if lost(cause):
                 self._drop()
             doubt = session is not None and session.doubt
-            raise translate(error, self._place, write=True, doubt=doubt, written=False) from error
+            raise translate(
+                cause, self._place, write=session is not None, doubt=doubt, written=False
+            ) from cause
+
+    @staticmethod
+    async def _renew(session: Session, lease: Lease) -> Beat:
+        signs_off = lease.expires_at <= lease.started_at
+        return await beat(session, lease, register=False, signs_off=signs_off)
 
     async def _connect(self) -> Driver:
         if self._driver is None or self._driver.is_closed():
