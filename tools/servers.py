@@ -62,8 +62,8 @@ class PrivatePostgres:
     @classmethod
     def make(cls, folder: Path, programs: Path) -> "PrivatePostgres":
         """Make an empty database cluster; fsync stays on."""
-        user = _other_user() if os.geteuid() == 0 else None
-        server = cls(folder=str(folder), programs=str(programs), port=_free_port(), user=user)
+        user = other_user()
+        server = cls(folder=str(folder), programs=str(programs), port=free_port(), user=user)
         if user is not None:
             shutil.chown(folder, user)
         server._run(
@@ -153,7 +153,14 @@ def _alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def _other_user() -> str:
+def other_user() -> str | None:
+    """Return as whom a server runs that refuses to be root; None if we are not root.
+
+    Raises:
+        NotAvailableError: There is nobody.
+    """
+    if os.geteuid() != 0:
+        return None
     for name in ("postgres", "nobody"):
         try:
             pwd.getpwnam(name)
@@ -170,7 +177,8 @@ def _group_of(user: str) -> str:
     return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -188,6 +196,11 @@ def postgres_programs() -> Path | None:
         return max(found, key=_version)
     on_path = shutil.which("postgres")
     return None if on_path is None else Path(on_path).resolve().parent
+
+
+def pgbouncer() -> str | None:
+    """Return the program of the transaction pooler, if it is installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 def _version(path: Path) -> int:
@@ -251,8 +264,13 @@ def _private() -> Generator[dict[str, str]]:
 
 def install_postgres() -> None:
     """Install the server's programs where there are none and this may be done: root, on Debian."""
-    present = POSTGRES_URL in os.environ or postgres_programs() is not None
-    if present or os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    if pgbouncer() is None:
+        print("servers: installing PgBouncer from Debian packages", file=sys.stderr, flush=True)
+        _apt("update", "-q")
+        _apt("install", "-q", "-y", "--no-install-recommends", "pgbouncer")
+    if POSTGRES_URL in os.environ or postgres_programs() is not None:
         return
     print("servers: installing PostgreSQL from Debian packages", file=sys.stderr, flush=True)
     _apt("update", "-q")
@@ -267,6 +285,8 @@ def install_postgres() -> None:
 def _apt(*arguments: str) -> None:
     # dpkg refuses to work when the sbin folders are not on PATH.
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    # What is installed is for the tests, which start their own: no service begins to run.
+    environment["RUNLEVEL"] = "1"
     environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
     command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
     if subprocess.run(command, check=False, stdout=sys.stderr, env=environment).returncode:

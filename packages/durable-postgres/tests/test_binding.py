@@ -82,10 +82,13 @@ async def test_a_sleeper_and_its_message() -> None:
 
 async def test_its_hint() -> None:
     """Rides in the caller's transaction: heard after the commit, also by the same storage."""
-    async with storage_in() as storage, connection() as driver:
-        async with hints_of(storage, "default") as hints:
-            assert await anext(hints) == Reconnected()
-            async with driver.transaction():
-                await storage.bind(driver).insert(items=[ITEM], now=NOW)
-            async with asyncio.timeout(10):
-                assert await anext(hints) == Ready(queue="default")
+    async with (
+        storage_in() as storage,
+        connection() as driver,
+        hints_of(storage, "default") as hints,
+    ):
+        assert await anext(hints) == Reconnected()
+        async with driver.transaction():
+            await storage.bind(driver).insert(items=[ITEM], now=NOW)
+        async with asyncio.timeout(10):
+            assert await anext(hints) == Ready(queue="default")
