@@ -177,9 +177,8 @@ def wheels(session: nox.Session) -> None:
     for name, file in _targets(session).items():
         # Away from the tree: neither its sources nor its pytest settings may help.
         with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
-            shutil.copy(file, place)
-        for helper in workspace.helpers(file):
-            shutil.copy(helper, place)
+            for module in (file, *workspace.helpers(file)):
+                shutil.copy(module, place)
             with session.chdir(place):
                 _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
 
