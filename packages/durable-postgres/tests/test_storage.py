@@ -177,6 +177,20 @@ async def test_hints_of_another_storage() -> None:
         await reader.close()
 
 
+@pytest.mark.parametrize("task", ["work", "$wake"])
+async def test_a_clock_that_is_ahead(task: str) -> None:
+    """A row that was due for its writer, but is not for the claimer, is told as the next one."""
+    async with storage_in() as storage:
+        item = NewExecution(id="a", task=task, due=NOW + 500)
+        await storage.insert(items=[item], now=NOW + 500)
+        for now, ids in ((NOW, []), (NOW + 500, ["a"])):
+            claimed = await storage.claim(
+                executor="anna", tasks=["work"], queues=["default"], limit=9, now=now
+            )
+            assert [row.id for row in claimed.records] == ids
+            assert claimed.next_due == (None if ids else NOW + 500)
+
+
 async def test_round_trips() -> None:
     """As many statements for a thousand rows as for one."""
     async with storage_in() as storage:

@@ -104,9 +104,14 @@ _NEXT_DUE: Final = (
     "SELECT min(x.due) FROM (SELECT y.due FROM unnest($4::text[]) AS q(q), "
     "unnest($5::text[]) AS t(t), LATERAL (SELECT due FROM ~executions "
     "WHERE queue = q.q AND task = t.t AND lane = 2 AND due > $1 ORDER BY due LIMIT 1) y "
+    "UNION ALL SELECT y.due FROM unnest($4::text[]) AS q(q), "
+    "unnest($5::text[]) AS t(t), LATERAL (SELECT due FROM ~executions "
+    "WHERE queue = q.q AND task = t.t AND lane = 1 AND due > $1 LIMIT 10) y "
     "UNION ALL SELECT * FROM (SELECT due FROM ~executions WHERE lane = 4 AND due > $1 "
-    "ORDER BY due LIMIT 1) z) x"
+    "ORDER BY due LIMIT 1) z UNION ALL "
+    "SELECT * FROM (SELECT due FROM ~executions WHERE lane = 3 AND due > $1 LIMIT 10) z) x"
 )
+"""Also of rows that were due for a clock that is ahead of the caller's: nobody hints twice."""
 
 _HOLD: Final = (
     "UPDATE ~executions e SET owner = $2, gen = e.gen + 1, due = NULL, lane = NULL, "
