@@ -33,7 +33,7 @@ def report() -> Report:
         durability="synchronous=FULL",
         created="2024-01-01T00:00:00Z",
         versions={"python": "3"},
-        machine={"processors": 2, "processor": "some", "durable_write_ms": 0.1},
+        machine={"processors": 2, "processor": "some", "durable_write_ms": 0.1, "load_before": 0.6},
         outcomes=outcomes,
     )
 
@@ -46,6 +46,7 @@ def test_the_file_has_every_workload_with_its_figures() -> None:
     assert (w1["statements_per_task"], w1["commits_per_task"]) == (0.04, 0.02)
     assert w1["ratio_to_sketch"] == 0.25
     assert w1["complaints"] == 3
+    assert w1["cpu_to_sketch"] == 1
     assert w1["sketch"]["tasks_per_second"] == 100
     assert [target["met"] for target in w1["targets"]] == [False, True]
     assert file["workloads"]["W9"] == {"title": "handles", "not_run": "no room"}
@@ -66,7 +67,9 @@ def test_the_table_says_beside_each_figure_whether_it_is_good_enough() -> None:
     at = next(number for number, line in enumerate(lines) if line.startswith("W1 "))
     assert lines[at].split()[-1] == "0.25"
     assert lines[at + 1] == "a stream"
-    assert lines[at + 2] == "BEWARE: the runs complained, 3 lines of warnings"
-    assert lines[at + 3] == "rate through the sketch's: 0.25, target ≥ 0.5: NOT MET"
+    assert lines[at + 2] == "processor time through the sketch's: 1.00"
+    assert lines[at + 3] == "BEWARE: the runs complained, 3 lines of warnings"
+    assert lines[at + 4] == "rate through the sketch's: 0.25, target ≥ 0.5: NOT MET"
     assert lines[lines.index("handles") + 1] == "not run: no room"
     assert "synchronous=FULL" in lines[0]
+    assert lines[1].startswith("BEWARE: others were using the machine, its load was 0.6")

@@ -16,6 +16,15 @@ class Broken(MemoryStorage):
     promise: ClassVar[str]
     fault: ClassVar[str]
 
+    @classmethod
+    def author(cls) -> type[StorageConformance]:
+        """Return the class that tries to certify it."""
+
+        class TestIt(InMemory):
+            kind: ClassVar[type[MemoryStorage]] = cls
+
+        return TestIt
+
     def tables(self) -> Tables:
         """The data, for faults to spoil."""
         return self._space.tables
@@ -33,19 +42,20 @@ async def pause() -> None:
         await asyncio.sleep(0)
 
 
-def certifier(kind: type[MemoryStorage]) -> type[StorageConformance]:
-    """Return the class with which an author would certify a storage that lives in memory."""
+class InMemory(StorageConformance):
+    """How an author certifies a storage that lives in memory."""
 
-    class TestIt(StorageConformance):
-        spaces: ClassVar[dict[str, MemoryStorage]] = {}
+    kind: ClassVar[type[MemoryStorage]]
+    spaces: ClassVar[dict[str, MemoryStorage]]
 
-        @asynccontextmanager
-        async def open(self, namespace: str) -> AsyncGenerator[Storage]:
-            storage = kind(sharing=self.spaces.setdefault(namespace, kind()))
-            yield storage
-            await storage.close()
+    def __init_subclass__(cls) -> None:
+        cls.spaces = {}
 
-        async def drop(self, namespace: str) -> None:
-            self.spaces.pop(namespace, None)
+    @asynccontextmanager
+    async def open(self, namespace: str) -> AsyncGenerator[Storage]:
+        storage = self.kind(sharing=self.spaces.setdefault(namespace, self.kind()))
+        yield storage
+        await storage.close()
 
-    return TestIt
+    async def drop(self, namespace: str) -> None:
+        self.spaces.pop(namespace, None)

@@ -1,9 +1,10 @@
 """Storages broken on purpose: wake-ups, leases, time, purging, hints and errors."""
 
+import asyncio
 import heapq
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, ParamSpec, TypeVar, cast
 
 from broken_base import Broken, pause
 
@@ -13,6 +14,7 @@ from durable_core.storage import (
     WAITING,
     Applied,
     Beat,
+    Hint,
     Inserted,
     InsertOutcome,
     Lease,
@@ -21,6 +23,7 @@ from durable_core.storage import (
     OutcomeUnknownError,
     Phase,
     Reaped,
+    Reconnected,
     Storage,
     TemporaryError,
     Transition,
@@ -172,17 +175,50 @@ def _break_if(cut: bool) -> None:  # noqa: FBT001
         raise ConnectionResetError(104, "the connection was reset")
 
 
+def _fail_strangely() -> NoReturn:
+    raise LookupError("error 4711")
+
+
 class Wire(Forwarding):
     """A memory storage behind a connection that can be cut; it says honestly what it knows."""
 
     promise: ClassVar[str]
     fault: ClassVar[str]
     spaces: ClassVar[dict[str, MemoryStorage]] = {}
+    strange_is_unknown: ClassVar[bool] = True
+
+    @classmethod
+    def author(cls) -> type[StorageConformance]:
+        """Return the class that tries to certify it."""
+
+        class TestWire(StorageConformance):
+            @asynccontextmanager
+            async def open(self, namespace: str) -> AsyncGenerator[Storage]:
+                storage = cls(namespace)
+                yield storage
+                await storage.close()
+
+            async def drop(self, namespace: str) -> None:
+                cls.spaces.pop(namespace, None)
+
+            @asynccontextmanager
+            async def cut(self, storage: Storage, where: Cut) -> AsyncGenerator[None]:
+                assert isinstance(storage, Wire)
+                if where is Cut.LISTENER:
+                    storage.deaf.set()
+                    yield
+                else:
+                    storage.cut = where
+                    yield
+                    storage.cut = None
+
+        return TestWire
 
     def __init__(self, namespace: str) -> None:
         first = self.spaces.setdefault(namespace, MemoryStorage())
         super().__init__(MemoryStorage(sharing=first))
         self.cut: Cut | None = None
+        self.deaf = asyncio.Event()
 
     async def around(
         self,
@@ -195,11 +231,32 @@ class Wire(Forwarding):
         where, self.cut = self.cut, None
         try:
             _break_if(where is Cut.BEFORE_SENDING)
+            if where is Cut.STRANGELY:
+                _fail_strangely()
             answer = await function(*args, **kwargs)
             _break_if(where is Cut.AFTER_SENDING)
         except ConnectionResetError as error:
             return cast("T", self.said(method, error, sent=where is Cut.AFTER_SENDING, **kwargs))
+        except LookupError as error:
+            return cast("T", self.said(method, error, sent=self.strange_is_unknown, **kwargs))
         return answer
+
+    async def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
+        """Listen again whenever the connection was lost: that begins with `Reconnected`."""
+        while True:
+            self.deaf = asyncio.Event()
+            lost = asyncio.ensure_future(self.deaf.wait())
+            hints = super().listen(queues=queues)
+            try:
+                while not lost.done():
+                    hint = asyncio.ensure_future(anext(hints))
+                    await asyncio.wait([lost, hint], return_when=asyncio.FIRST_COMPLETED)
+                    if not lost.done():
+                        yield hint.result()
+                    hint.cancel()
+                    await asyncio.gather(hint, return_exceptions=True)
+            finally:
+                lost.cancel()
 
     def said(self, method: MethodName, error: Exception, *, sent: bool, **request: Any) -> object:
         """Translate the driver's error."""
@@ -227,6 +284,17 @@ class SwallowsErrors(Wire):
         ]
 
 
+class ReconnectsInSilence(Wire):
+    promise, fault = "HINT-2", "a listener does not say that hints may have been lost"
+
+    async def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
+        begun = False
+        async for hint in super().listen(queues=queues):
+            if not begun or hint != Reconnected():
+                yield hint
+            begun = True
+
+
 class HidesCause(Wire):
     promise, fault = "ERROR-3", "the driver's error is lost"
 
@@ -235,24 +303,6 @@ class HidesCause(Wire):
         raise kind(f"{method}: something went wrong") from None
 
 
-def wired(kind: type[Wire]) -> type[StorageConformance]:
-    """Return the class with which an author would certify a storage behind a connection."""
-
-    class TestWire(StorageConformance):
-        @asynccontextmanager
-        async def open(self, namespace: str) -> AsyncGenerator[Storage]:
-            storage = kind(namespace)
-            yield storage
-            await storage.close()
-
-        async def drop(self, namespace: str) -> None:
-            kind.spaces.pop(namespace, None)
-
-        @asynccontextmanager
-        async def cut(self, storage: Storage, where: Cut) -> AsyncGenerator[None]:
-            assert isinstance(storage, Wire)
-            storage.cut = where
-            yield
-            storage.cut = None
-
-    return TestWire
+class StrangeIsTemporary(Wire):
+    promise, fault = "ERROR-3", "an error that nobody knows is called temporary"
+    strange_is_unknown = False

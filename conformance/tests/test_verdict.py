@@ -1,5 +1,7 @@
 """The verdict cannot be vacuous: what keeps a check from passing keeps the class from it, too."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -44,10 +46,25 @@ def test_whatever_the_project_does_for_asyncio(project: Project, settings: str) 
 
 
 def test_in_several_processes(project: Project) -> None:
-    run = project.run(HONEST, "-n", "2")
+    source = """
+    from durable_conformance.settings import current
+
+    class TestFoo(Memory):
+        def open(self, namespace):
+            with open("told.txt", "a") as file:
+                file.write(f"{self.folder} {current().seed}\\n")
+            (self.folder / namespace).touch()
+            return super().open(namespace)
+    """
+    run = project.run(source, "-n", "2")
     assert run.certified(), run.output
     assert run.status == 0
-    assert run.certificates["TestFoo"]["capabilities"]["max_payload"] == 64 * 1024 * 1024
+    one = run.certificates["TestFoo"]
+    assert one["capabilities"]["max_payload"] == 64 * 1024 * 1024
+    told = {*(project.folder / "told.txt").read_text(encoding="utf-8").splitlines()}
+    ((folder, seed),) = (line.split() for line in told)
+    assert int(seed) == one["seed"], "all processes have the seed that is printed"
+    assert not Path(folder).exists(), "the folder of a run is shared, and removed at its end"
 
 
 SPOILED = """
@@ -166,45 +183,58 @@ ONE_CHECK = {
 """Classes whose other checks are as they should be."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(processes, marks=pytest.mark.xdist_group(f"spoiled {processes}"))
-        for processes in ("-n0", "-n2")
-    ],
+OVER_THE_WIRE = (
+    *("TestOverridden", "TestOneSkipped", "TestBadTearDown", "TestMarkedSkip"),
+    *("TestMarkedXfail", "TestHandlesDiffer"),
 )
-def spoiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Project(tmp_path_factory.mktemp("spoiled")).run(SPOILED, request.param)
+"""Classes that are tried in several processes, too."""
 
 
-@pytest.mark.parametrize("name", CLAIM_3)
-def test_a_class_that_spoils_a_check(spoiled: Run, name: str) -> None:
-    assert not spoiled.certified(name)
-    promises = spoiled.certificates[name]["promises"]
-    assert promises["CLAIM-3"] == CLAIM_3[name]
-    assert (promises["CLAIM-4"] == "passed") is (name in ONE_CHECK)
-    assert ("passed" in promises.values()) is (name in ONE_CHECK)
+def only(*names: str) -> str:
+    """Return the source without the classes that are not named."""
+    classes = re.split(r"\n\n\n(?=@pytest|class )", SPOILED)
+    return "\n\n\n".join(
+        one
+        for one in classes
+        if (found := re.search(r"class (Test\w+)", one)) is None or found[1] in names
+    )
 
 
-def test_a_spoiled_class_does_not_touch_its_neighbour(spoiled: Run) -> None:
-    assert spoiled.certified("TestHonest")
-    assert spoiled.status == 1
+def check_spoiled(run: Run, names: Iterable[str]) -> None:
+    """Check what was said of each class; the honest one beside them is certified."""
+    assert run.certified("TestHonest")
+    assert run.status == 1
+    for name in names:
+        assert not run.certified(name)
+        promises = run.certificates[name]["promises"]
+        assert (name, promises["CLAIM-3"]) == (name, CLAIM_3[name])
+        assert (name, promises["CLAIM-4"] == "passed") == (name, name in ONE_CHECK)
+        assert (name, "passed" in promises.values()) == (name, name in ONE_CHECK)
 
 
-def test_the_reasons_are_told(spoiled: Run) -> None:
-    def reason(name: str) -> str:
-        return "; ".join(spoiled.certificates[name]["reasons"])
+def reason(run: Run, name: str) -> str:
+    return "; ".join(run.certificates[name]["reasons"])
 
-    assert reason("TestOverridden") == reason("TestDeleted")
-    assert "overridden or deleted" in reason("TestOverridden")
-    assert "test_claim_3_no_row_twice" in reason("TestOverridden")
-    assert reason("TestOneSkipped") == "not run: CLAIM-3 (no server)"
-    assert "(later)" in reason("TestMarkedSkip")
-    assert "nothing is known of the storage" in reason("TestMarkedSkip")
-    assert "(marked xfail)" in reason("TestMarkedXfail")
-    assert "(error in teardown)" in reason("TestBadTearDown")
-    assert "handles declare different capabilities" in reason("TestHandlesDiffer")
-    assert "TestWithoutOpen must define open(self, namespace)" in spoiled.output
+
+# One run for all these classes: starting pytest takes longer than judging one of them.
+def test_classes_that_spoil_checks(project: Project) -> None:
+    run = project.run(SPOILED)
+    check_spoiled(run, CLAIM_3)
+    assert reason(run, "TestOverridden") == reason(run, "TestDeleted")
+    assert "overridden or deleted" in reason(run, "TestOverridden")
+    assert "test_claim_3_no_row_twice" in reason(run, "TestOverridden")
+    assert reason(run, "TestOneSkipped") == "not run: CLAIM-3 (no server)"
+    assert "(later)" in reason(run, "TestMarkedSkip")
+    assert "nothing is known of the storage" in reason(run, "TestMarkedSkip")
+    assert "(marked xfail)" in reason(run, "TestMarkedXfail")
+    assert "(error in teardown)" in reason(run, "TestBadTearDown")
+    assert "handles declare different capabilities" in reason(run, "TestHandlesDiffer")
+    assert "TestWithoutOpen must define open(self, namespace)" in run.output
+
+
+def test_classes_that_spoil_checks_in_other_processes(project: Project) -> None:
+    run = project.run(only("TestHonest", *OVER_THE_WIRE), "-n", "2")
+    check_spoiled(run, OVER_THE_WIRE)
 
 
 @pytest.mark.parametrize("choice", [("-k", "claim_3"), ("-k", "not claim_3"), ("--deselect",)])
@@ -291,8 +321,7 @@ LIES = {
 """Storage -> what it declares, the promise that it breaks, and what is said of that."""
 
 
-@pytest.fixture(scope="module")
-def lies(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def test_capabilities_that_are_not_true(project: Project) -> None:
     classes = [
         f"""
 class {name}(MemoryStorage):
@@ -316,27 +345,8 @@ class Test{name}(Memory):
 """
         for name, (declared, *_) in LIES.items()
     ]
-    folder = tmp_path_factory.mktemp("lies")
-    return Project(folder).run("\n".join(classes))
-
-
-@pytest.mark.xdist_group("lies")
-@pytest.mark.parametrize("name", LIES)
-def test_capabilities_that_are_not_true(lies: Run, name: str) -> None:
-    _, promise, status = LIES[name]
-    assert not lies.certified(f"Test{name}")
-    assert lies.certificates[f"Test{name}"]["promises"][promise] == status, lies.output
-
-
-def test_the_folder_of_a_run_is_shared_and_removed(project: Project) -> None:
-    source = """
-    class TestFoo(Memory):
-        def open(self, namespace):
-            (self.folder / namespace).touch()
-            with open("folders.txt", "a") as file:
-                file.write(f"{self.folder}\\n")
-            return super().open(namespace)
-    """
-    assert project.run(source, "-n", "2").certified()
-    (folder,) = set((project.folder / "folders.txt").read_text(encoding="utf-8").split())
-    assert not Path(folder).exists()
+    run = project.run("\n".join(classes))
+    for name, (_, promise, status) in LIES.items():
+        assert not run.certified(f"Test{name}")
+        promises = run.certificates[f"Test{name}"]["promises"]
+        assert (name, promises[promise]) == (name, status)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .cases import Case, Kind, Scale
+from .cases import Case, Scale
 from .figures import Outcome, Runs, outcome
 from .orders import Act, Order, RunFailedError, Who, carry_out
 from .sample import Sample
@@ -24,14 +24,14 @@ class Bench:
     Attributes:
         storage: Its name.
         scale: How much of everything.
-        repeats: Runs of each side; figures are medians.
+        repeats: Runs of each side, of which medians are taken; None: what each case needs.
         folder: Where storages are kept while they are measured, on a real disk.
         say: Tells people how it goes.
     """
 
     storage: str
     scale: Scale
-    repeats: int
+    repeats: int | None
     folder: Path
     say: Say
 
@@ -54,7 +54,7 @@ class Bench:
         if case.filled:
             turns.append((runs.emptied, Who.ENGINE, True))
         templates = self._templates(case, folder)
-        repeats = self.repeats if case.kind is not Kind.IDLE else 1
+        repeats = self.repeats or case.repeats
         for repeat in range(repeats):
             for samples, who, emptied in turns:
                 self.say(f"{self.storage} {case.key} {who} {repeat + 1}/{repeats}")

@@ -45,6 +45,7 @@ class Case:
         scheduled: Rows that are due next week.
         apart: The worker is a process of its own.
         sketched: The sketch runs beside it.
+        repeats: Runs of each side, unless somebody wants another number.
     """
 
     workload: str
@@ -59,6 +60,7 @@ class Case:
     scheduled: int = 0
     apart: bool = False
     sketched: bool = True
+    repeats: int = 3
 
     @property
     def key(self) -> str:
@@ -149,12 +151,14 @@ def cases(scale: Scale) -> Sequence[Case]:
             kind=Kind.STREAM,
             count=calls,
             width=IN_FLIGHT,
+            repeats=5,
         ),
         Case(
             workload="W2",
             title="enqueue → result, idle, one at a time",
             kind=Kind.STREAM,
             count=amounts.latencies,
+            repeats=5,
         ),
         *fan_outs,
         Case(
@@ -171,6 +175,7 @@ def cases(scale: Scale) -> Sequence[Case]:
             seconds=amounts.idle_seconds,
             concurrency=100,
             sketched=False,
+            repeats=1,
         ),
         Case(
             workload="W6",
@@ -187,6 +192,7 @@ def cases(scale: Scale) -> Sequence[Case]:
             width=IN_FLIGHT,
             finished=there,
             scheduled=there,
+            repeats=5,
         ),
         Case(
             workload="W8",
@@ -211,5 +217,6 @@ def cases(scale: Scale) -> Sequence[Case]:
             count=amounts.handles,
             concurrency=100,
             sketched=False,
+            repeats=1,
         ),
     ]

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_at_least_one,
         default=None,
         metavar="N",
-        help="runs of each side, of which medians are shown (default: 3, with --quick 1)",
+        help="runs of each side, of which medians are shown (default: 3 or 5, with --quick 1)",
     )
     parser.add_argument(
         "--json-dir",
@@ -141,12 +141,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or 1 if a run failed, or if a target was missed under ``--assert``.
     """
     options = _parser().parse_args(arguments)
-    repeats = options.repeat or (1 if options.scale is Scale.QUICK else 3)
+    repeats: int | None = options.repeat or (1 if options.scale is Scale.QUICK else None)
     folder: Path = options.folder or options.json_dir
     folder.mkdir(parents=True, exist_ok=True)
     options.json_dir.mkdir(parents=True, exist_ok=True)
     if options.check_sketch:
-        return _check_sketch(options.scale, repeats, folder)
+        return _check_sketch(options.scale, repeats or 3, folder)
     chosen = [case for case in cases(options.scale) if case.workload in options.workload]
     code = 0
     for storage in options.storage:

@@ -58,6 +58,8 @@ class Outcome:
             neighbouring runs: what slows the whole machine down slows both.
         ratios: The smallest and the largest of them.
         p50_to_sketch: The engine's median time through the sketch's, likewise.
+        cpu_to_sketch: The engine's processor time per task through the sketch's, likewise: what
+            others do on the machine hardly touches it.
         ratio_to_empty: The rate beside rows that are there already through the rate without.
         not_run: Why not.
     """
@@ -68,6 +70,7 @@ class Outcome:
     ratio_to_sketch: float | None = None
     ratios: Sequence[float] = ()
     p50_to_sketch: float | None = None
+    cpu_to_sketch: float | None = None
     ratio_to_empty: float | None = None
     not_run: str | None = None
 
@@ -97,6 +100,7 @@ def outcome(case: Case, runs: Runs) -> Outcome:
     to_sketch = _ratios(runs.engine, runs.sketch, lambda sample: sample.rate)
     to_empty = _ratios(runs.engine, runs.emptied, lambda sample: sample.rate)
     times = _ratios(runs.engine, runs.sketch, lambda sample: percentile(sample.latencies_ms, 50))
+    work = _ratios(runs.engine, runs.sketch, lambda sample: sample.cpu_seconds / sample.tasks)
     return Outcome(
         case=case,
         engine=figures(case, runs.engine),
@@ -104,6 +108,7 @@ def outcome(case: Case, runs: Runs) -> Outcome:
         ratio_to_sketch=median(to_sketch) if to_sketch else None,
         ratios=(min(to_sketch), max(to_sketch)) if to_sketch else (),
         p50_to_sketch=median(times) if times else None,
+        cpu_to_sketch=median(work) if work else None,
         ratio_to_empty=median(to_empty) if to_empty else None,
     )
 

@@ -76,7 +76,7 @@ class Report:
         rows = [_row(key, outcome) for key, outcome in self.outcomes.items()]
         columns = list(zip(_HEADINGS, *rows, strict=True))
         widths = [max(map(len, column)) for column in columns]
-        lines = [self._title(), "", _line(_HEADINGS, widths)]
+        lines = [self._title(), *self._doubts(), "", _line(_HEADINGS, widths)]
         verdicts = self.verdicts
         for (key, outcome), row in zip(self.outcomes.items(), rows, strict=True):
             lines.append(_line(row, widths))
@@ -94,6 +94,11 @@ class Report:
             f"Python {self.versions['python']}, durable write {machine['durable_write_ms']} ms"
         )
 
+    def _doubts(self) -> Iterator[str]:
+        load, processors = float(self.machine["load_before"]), int(self.machine["processors"])
+        if load > processors / 4:
+            yield f"BEWARE: others were using the machine, its load was {load} before the first run"
+
 
 def _entry(outcome: Outcome, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     entry: dict[str, Any] = {"title": outcome.case.title}
@@ -105,6 +110,7 @@ def _entry(outcome: Outcome, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     entry["ratio_to_sketch"] = _rounded(outcome.ratio_to_sketch)
     entry["ratio_to_sketch_range"] = [_rounded(ratio) for ratio in outcome.ratios]
     entry["p50_to_sketch"] = _rounded(outcome.p50_to_sketch)
+    entry["cpu_to_sketch"] = _rounded(outcome.cpu_to_sketch)
     if outcome.ratio_to_empty is not None:
         entry["ratio_to_empty"] = _rounded(outcome.ratio_to_empty)
     entry["targets"] = [
@@ -163,6 +169,8 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.ratios and len(set(outcome.ratios)) > 1:
         low, high = outcome.ratios
         yield f"ratios between {low:.2f} and {high:.2f}"
+    if outcome.cpu_to_sketch is not None:
+        yield f"processor time through the sketch's: {outcome.cpu_to_sketch:.2f}"
     if outcome.ratio_to_empty is not None:
         yield f"rate through that without the rows: {outcome.ratio_to_empty:.2f}"
     if outcome.engine is not None:

@@ -38,12 +38,14 @@ class CallersTransaction(Protocol):
 
 
 class Cut(StrEnum):
-    """Where a connection breaks."""
+    """Where, or how, a connection breaks."""
 
     BEFORE_SENDING = "before sending"
     """The next call reaches nobody."""
     AFTER_SENDING = "after sending"
     """The next call is carried out and its reply is lost."""
+    STRANGELY = "strangely"
+    """The next call raises an error of the driver's that no table knows."""
     LISTENER = "listener"
     """The connection on which hints arrive."""
 

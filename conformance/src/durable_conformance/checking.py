@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TypeVar
 
-# What `pytest.skip` raises; its public name is no type.
-from _pytest.outcomes import Skipped
+# What `pytest.fail` and `pytest.skip` raise; their public names are no types.
+from _pytest.outcomes import Failed, Skipped
 
 from .author import Author
 from .promises import PROMISES, Hook, Level
@@ -127,7 +127,7 @@ def _run(
             runner.run(_judge(author, check, function))
     except (NotDeclared, NotGiven):
         raise
-    except Exception as error:
+    except (Exception, Failed) as error:
         promise = PROMISES[check.promise]
         error.add_note(f"{promise.id} promises: {promise.text}")
         error.add_note(f"(seed {current().seed})")

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite("durable_conformance.checks", "durable_conformanc
 
 _NAME = "durable-conformance"
 _OUTPUT = "durable_conformance"
+_SEED = "durable_seed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,10 +76,12 @@ class _Run:
             # A run that ends early must not leave an older verdict behind.
             certificate.unlink(missing_ok=True)
             self._certificate = certificate
-        if option.durable_seed is None:
-            # Workers of pytest-xdist are given the controller's options, and so the same seed.
-            option.durable_seed = secrets.randbelow(2**32)
-        self._settings = Settings(seed=option.durable_seed, rows=option.durable_rows)
+        seed = option.durable_seed
+        if self._worker:
+            seed = getattr(config, "workerinput").get(_SEED, seed)  # noqa: B009
+        if seed is None:
+            seed = secrets.randbelow(2**32)
+        self._settings = Settings(seed=seed, rows=option.durable_rows)
         begin(self._settings)
         self._folder: str | None = None
         if FOLDER not in os.environ:
@@ -123,6 +126,11 @@ class _Run:
         """Hear every report, in the process that is told of all of them."""
         if not self._worker and report.user_properties:
             self._called().hear(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker of pytest-xdist the run's seed, which it would choose by itself."""
+        node.workerinput[_SEED] = self._settings.seed
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

@@ -1,9 +1,9 @@
 """The same random calls for SQLite and for memory, and every answer compared."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, cast
+from typing import Any
 
 from durable_core.storage import (
     FINISHED,
@@ -288,17 +288,14 @@ class Twins:
 
 def _plain(answer: Any) -> Any:
     """Return an answer with sequences as lists, and without opaque cursors."""
-    if isinstance(answer, Head | str | bytes | int | None):
-        return answer
-    if isinstance(answer, Mapping):
-        return dict(cast(Mapping[str, int], answer))
-    if isinstance(answer, Sequence):
-        several: Sequence[Any] = answer
-        return [_plain(one) for one in several]
     if hasattr(answer, "cursor"):
         return [_plain(answer.items), answer.cursor is None]
-    names = [field.name for field in fields(answer)]
-    return (type(answer), [_plain(getattr(answer, name)) for name in names])
+    if hasattr(answer, "__iter__") and not hasattr(answer, "keys"):
+        return [_plain(one) for one in answer] if not isinstance(answer, str | bytes) else answer
+    if hasattr(answer, "outcome"):
+        names = [field.name for field in fields(answer)]
+        return [type(answer), *(_plain(getattr(answer, name)) for name in names)]
+    return answer
 
 
 def _by_id(claimed: Claimed) -> dict[str, Record]:

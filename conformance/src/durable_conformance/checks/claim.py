@@ -202,8 +202,8 @@ class ClaimChecks(Author):
         """Due rows behind many ready rows of unknown tasks and many scheduled ones."""
         number = current().rows
         await stage.insert(
-            *[new(f"u{n}", task=f"unknown-{n % 3}", priority=1000) for n in range(number // 2)],
-            *[new(f"f{n}", priority=n % 1000, due=NOW + 1 + n) for n in range(number // 2)],
+            *[new(f"u{n}", task=f"unknown-{n % 3}", priority=1000) for n in range(number)],
+            *[new(f"f{n}", priority=n % 1000, due=NOW + 1 + n) for n in range(number)],
             *[new(f"k{n}", priority=-1000, due=NOW) for n in range(10)],
         )
         first = await stage.claim(limit=4)

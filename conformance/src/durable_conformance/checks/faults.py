@@ -158,3 +158,15 @@ class FaultChecks(Author):
                     assert cause is not None, f"{error!r} hides what the driver said"
                     assert not isinstance(cause, StorageError), f"{cause!r} is not the driver's"
         assert seen, "nothing failed: cut() broke nothing"
+
+    @promises("ERROR-3")
+    async def test_error_3_an_error_that_nobody_knows(self, stage: Stage) -> None:
+        """During a write it may mean anything, so the outcome is unknown."""
+        seen = 0
+        for write in await _writes(stage, "w"):
+            error = await self._under(stage, Cut.STRANGELY, write.make)
+            if error is not None:
+                seen += 1
+                assert isinstance(error, OutcomeUnknownError), f"{write.name}: {error!r}"
+                assert error.__cause__ is not None
+        assert seen, "nothing failed: cut() broke nothing"

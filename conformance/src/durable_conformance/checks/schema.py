@@ -1,6 +1,7 @@
 """SCHEMA: setting up, versions, namespaces and closing."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -159,22 +160,26 @@ class SchemaChecks(Author):
         await stage.hold("a")
         await storage.close()
         await storage.close()
-        calls = (
-            storage.insert(items=[new("b")], now=NOW),
-            storage.claim(executor=ANNA, tasks=["work"], queues=["default"], limit=1, now=NOW),
-            storage.apply(items=[finish(await stage.row("a"))], now=NOW),
-            storage.wake(items=[Wake(task="work", id="a", request="r")], now=NOW),
-            storage.cancel(ids=["a"], request="r", now=NOW),
-            storage.heartbeat(executor=ANNA, ttl=HOUR, now=NOW),
-            storage.reap(now=NOW, limit=1),
-            storage.get(ids=["a"]),
-            storage.find(query=Query(), limit=1),
-            storage.count(query=Query()),
-            storage.checkpoints(execution_id="a", limit=1),
-            storage.purge(finished_before=NOW, now=NOW, limit=1),
+        row = await stage.row("a")
+        wake = Wake(task="work", id="a", request="r")
+        calls: tuple[Callable[[], Awaitable[object]], ...] = (
+            lambda: storage.insert(items=[new("b")], now=NOW),
+            lambda: storage.claim(
+                executor=ANNA, tasks=["work"], queues=["default"], limit=1, now=NOW
+            ),
+            lambda: storage.apply(items=[finish(row)], now=NOW),
+            lambda: storage.wake(items=[wake], now=NOW),
+            lambda: storage.cancel(ids=["a"], request="r", now=NOW),
+            lambda: storage.heartbeat(executor=ANNA, ttl=HOUR, now=NOW),
+            lambda: storage.reap(now=NOW, limit=1),
+            lambda: storage.get(ids=["a"]),
+            lambda: storage.find(query=Query(), limit=1),
+            lambda: storage.count(query=Query()),
+            lambda: storage.checkpoints(execution_id="a", limit=1),
+            lambda: storage.purge(finished_before=NOW, now=NOW, limit=1),
         )
         for call in calls:
             with pytest.raises(ClosedError):
-                await call
+                await call()
         assert sorted(await stage.everything()) == ["a"]
         await stage.applied(finish(await stage.row("a")))

@@ -2,6 +2,7 @@
 
 from .codec import Codec, JsonSerializer, Serializer, compressed
 from .engine.hooks import Hooks
+from .engine.log_hooks import LoggingHooks
 from .errors import (
     ChildrenFailedError,
     DurableError,
@@ -65,6 +66,7 @@ __all__ = [
     "InputError",
     "Joined",
     "JsonSerializer",
+    "LoggingHooks",
     "LoopResult",
     "LoopTask",
     "MemoryStorage",

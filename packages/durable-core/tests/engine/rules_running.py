@@ -257,10 +257,10 @@ async def time_is_the_storages(world: World) -> None:
     await world.advance(LEASE / 3 - 0.1)
     before = reaps()
     shift += 3600_000_000
-    await world.advance(LEASE / 3)
+    await world.advance(LEASE * 2)
     assert reaps() == before
-    await world.advance(LEASE / 3)
-    assert reaps() == before + 1
+    await world.advance(LEASE)
+    assert reaps() > before
     # An answer that took too long says nothing exact about the time either.
     slow = On("heartbeat", Fault.delay(before=LEASE / 6, after=LEASE / 5), nth=1)
     world.faults(executor).inject(slow)

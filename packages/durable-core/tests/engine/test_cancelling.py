@@ -72,7 +72,7 @@ async def test_a_running_coroutine_is_cancelled_and_waited_for(world: World) -> 
 async def test_an_execution_of_another_executor_is_cancelled_by_its_next_heartbeat(
     world: World,
 ) -> None:
-    executor = world.executor(lease=15)
+    executor = world.executor()
 
     @executor.task
     async def work() -> None:
@@ -93,10 +93,11 @@ async def test_an_execution_of_another_executor_is_cancelled_by_its_next_heartbe
 
 async def test_a_thread_is_told_and_its_place_stays_taken(world: World) -> None:
     executor = world.executor(concurrency=1)
-    told, go_on = threading.Event(), threading.Event()
+    begun, told, go_on = threading.Event(), threading.Event(), threading.Event()
 
     @executor.task
     def in_a_thread(ctx: Context) -> str:
+        begun.set()
         ctx.cancelled.wait_blocking(10)
         told.set()
         go_on.wait(10)
@@ -108,7 +109,7 @@ async def test_a_thread_is_told_and_its_place_stays_taken(world: World) -> None:
 
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
-    await world.advance(0)
+    assert await asyncio.to_thread(begun.wait, 10)
     assert await handle.cancel()
     assert await asyncio.to_thread(told.wait, 10)
     assert await handle.status() is Status.CANCELLED

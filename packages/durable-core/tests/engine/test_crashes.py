@@ -7,7 +7,7 @@ import pytest
 from durable_core import ExecutionFailedError, FanOut, FinalizeFailedError, Joined, Status, Tasks
 
 from .waiting import Work
-from .world import LEASE, World
+from .world import LEASE, PROMISE, World
 
 
 async def test_poison_is_ended_after_so_many_deaths(world: World) -> None:
@@ -133,7 +133,7 @@ async def test_a_suspect_keeps_others_out_during_its_probation_only(world: World
     # A due time that passes while nothing may be claimed must not spin.
     await world.advance(2)
     assert work.log == ["start suspect"]
-    await world.advance(LEASE)
+    await world.advance(PROMISE)
     assert sorted(work.log[1:]) == ["start now", "start soon"]
     work.go.set()
     assert await suspect.result() == "suspect"
@@ -170,7 +170,7 @@ async def test_a_due_time_that_passes_while_nothing_may_be_claimed_costs_nothing
     assert work.log == ["start suspect"]
     assert len(world.calls(executor, "claim")) == claims
     assert len(looks) < 100
-    await world.advance(LEASE)
+    await world.advance(PROMISE)
     assert work.log[1:] == ["start delayed"]
     work.go.set()
     assert await delayed.result() == "delayed"

@@ -1,5 +1,6 @@
 """Leases: what becomes of an executor's work when it dies, stalls or is declared dead."""
 
+import asyncio
 import threading
 
 from durable_core import DurableExecutor, Status, Tasks
@@ -147,7 +148,7 @@ async def test_work_does_not_begin_without_a_valid_lease(world: World) -> None:
 
 async def test_a_disowned_thread_does_not_run_beside_its_successor_here(world: World) -> None:
     tasks = Tasks()
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
     at_once: list[int] = []
     most: list[int] = []
 
@@ -156,13 +157,14 @@ async def test_a_disowned_thread_does_not_run_beside_its_successor_here(world: W
         at_once.append(1)
         most.append(len(at_once))
         if len(most) == 1:
+            begun.set()
             go_on.wait(10)
         at_once.pop()
         return len(most)
 
     executor = await world.start(tasks=tasks)
     handle = await executor.enqueue(in_a_thread)
-    await settle()
+    assert await asyncio.to_thread(begun.wait, 10)
     world.faults(executor).inject(On("heartbeat", Fault.failure(), times=6))
     # Somebody declares it dead, and it comes back.
     await world.advance(LEASE * 1.2)

@@ -9,7 +9,7 @@ from durable_core import Context, DurableExecutor, NotRunningError, Status, Task
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, On
 
-from .world import LEASE, Recorder, World
+from .world import PROMISE, Recorder, World
 
 
 async def _shutting_down(executor: DurableExecutor) -> "asyncio.Future[None]":
@@ -144,17 +144,18 @@ async def test_a_claim_in_flight_is_not_lost(world: World) -> None:
 
 async def test_a_thread_is_told_and_its_row_is_handed_back(world: World) -> None:
     executor = world.executor(shutdown_timeout=5)
-    told, go_on = threading.Event(), threading.Event()
+    begun, told, go_on = threading.Event(), threading.Event(), threading.Event()
 
     @executor.task
     def in_a_thread(ctx: Context) -> None:
+        begun.set()
         ctx.shutdown.wait_blocking(10)
         told.set()
         go_on.wait(10)
 
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
-    await settle()
+    assert await asyncio.to_thread(begun.wait, 10)
     stopping = await _shutting_down(executor)
     assert await asyncio.to_thread(told.wait, 10)
     await world.advance(5)
@@ -200,7 +201,7 @@ async def test_a_storage_that_stays_away_does_not_keep_the_process_from_ending(
     await world.advance(10)
     assert not stopping.done()
     # When its lease has run out others may take over: there is nothing left to wait for.
-    await world.advance(LEASE + 5)
+    await world.advance(PROMISE + 5)
     await asyncio.wait_for(stopping, 5)  # noqa: TID251 - a hang is what is tested
     assert (await world.row(lost.id)).status is Status.RUNNING
 

@@ -86,7 +86,7 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any]) -> None:
 
 
 async def test_an_idle_executor_asks_next_to_nothing(world: World) -> None:
-    executor = world.executor(lease=15)
+    executor = world.executor(lease=20)
 
     @executor.task
     async def work() -> None: ...

@@ -98,10 +98,11 @@ async def test_a_task_that_swallows_the_cancellation_is_late_all_the_same(world:
 async def test_a_thread_is_told_and_its_late_result_is_dropped(world: World) -> None:
     executor = world.executor(concurrency=1)
     told, go_on = threading.Event(), threading.Event()
-    left = threading.Event()
+    begun, left = threading.Event(), threading.Event()
 
     @executor.task(timeout=5)
     def in_a_thread(ctx: Context) -> str:
+        begun.set()
         if ctx.cancelled.wait_blocking(10):
             told.set()
         go_on.wait(10)
@@ -114,6 +115,7 @@ async def test_a_thread_is_told_and_its_late_result_is_dropped(world: World) -> 
 
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
+    assert await asyncio.to_thread(begun.wait, 10)
     await world.advance(5)
     assert await asyncio.to_thread(told.wait, 10)
     with pytest.raises(ExecutionTimedOutError):
@@ -133,7 +135,7 @@ async def test_a_thread_is_told_and_its_late_result_is_dropped(world: World) -> 
 
 async def test_an_attempt_waits_for_the_thread_of_the_one_before(world: World) -> None:
     executor = world.executor(concurrency=2)
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
     at_once: list[int] = []
     most: list[int] = []
 
@@ -142,12 +144,14 @@ async def test_an_attempt_waits_for_the_thread_of_the_one_before(world: World) -
         at_once.append(1)
         most.append(len(at_once))
         if len(most) == 1:
+            begun.set()
             go_on.wait(10)
         at_once.pop()
         return "second"
 
     await executor.start()
     handle = await executor.enqueue(in_a_thread)
+    assert await asyncio.to_thread(begun.wait, 10)
     await world.advance(20)
     assert most == [1]
     assert await handle.status() is Status.READY

@@ -12,7 +12,11 @@ from durable_core.storage.adapters import MethodName
 from durable_core.testing import FakeClock, run_until_idle, settle
 from durable_core.testing.faults import Fault, FaultyStorage, LoggedCall, On, Plan
 
-LEASE = 15.0
+PROMISE = 20.0
+"""The option `lease`, in seconds: after it, at the latest, the work of the dead is taken over."""
+
+LEASE = PROMISE * 3 / 4
+"""Seconds without a heartbeat after which an executor is dead; it beats three times as often."""
 
 
 class World:
@@ -43,7 +47,7 @@ class World:
         defaults: dict[str, Any] = {
             "clock": self.clock,
             "random": lambda: 0.5,
-            "lease": LEASE,
+            "lease": PROMISE,
             "shutdown_timeout": 0,
             "name": f"executor-{len(self._made)}",
         }

@@ -17,7 +17,7 @@ from durable_core import (
     Tasks,
     current,
 )
-from durable_core.testing import ExecutorFactory, FakeClock, NotIdleError, run_until_idle
+from durable_core.testing import ExecutorFactory, FakeClock, NotIdleError, advance, run_until_idle
 from durable_core.testing.faults import FaultyStorage, Randomly
 
 
@@ -108,6 +108,33 @@ async def test_a_horizon_moves_from_one_due_time_to_the_next(
         assert await sleeper.status() is Status.SLEEPING
         await run_until_idle(executor, horizon=timedelta(days=28))
         assert await sleeper.status() is Status.TIMED_OUT
+
+
+async def test_time_passes_and_everything_runs_at_its_time(
+    make: ExecutorFactory, clock: FakeClock
+) -> None:
+    executor = make()
+    ran: list[float] = []
+
+    @executor.task(delay=100, timeout=5)
+    def in_a_thread() -> None:
+        ran.append(clock.monotonic())
+        # Slow in real time, while the fake one stands still.
+        threading.Event().wait(0.02)
+
+    async with executor:
+        handle = await executor.enqueue(in_a_thread)
+        await advance(executor, by=60)
+        assert clock.monotonic() == 60
+        assert ran == []
+        await advance(executor, by=timedelta(minutes=2))
+        assert clock.monotonic() == 180
+        assert ran == [100]
+        assert await handle.status() is Status.COMPLETED
+    real = DurableExecutor(MemoryStorage())
+    async with real:
+        with pytest.raises(OptionError, match="FakeClock"):
+            await advance(real, by=1)
 
 
 async def test_days_pass_in_milliseconds(make: ExecutorFactory, clock: FakeClock) -> None:
@@ -203,6 +230,28 @@ async def test_what_goes_on_for_too_long_is_named(make: ExecutorFactory) -> None
         with pytest.raises(NotIdleError) as caught:
             await run_until_idle(executor, timeout=0.05)
         assert str(caught.value) == (f"still busy after 0.05 s:\n  worker runs endless {handle.id}")
+
+
+async def test_a_thread_that_was_interrupted_is_waited_for(
+    make: ExecutorFactory, clock: FakeClock
+) -> None:
+    executor = make(name="worker")
+    begun, go_on = threading.Event(), threading.Event()
+
+    @executor.task(timeout=5)
+    def in_a_thread() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    async with executor:
+        handle = await executor.enqueue(in_a_thread)
+        assert await asyncio.to_thread(begun.wait, 10)
+        await clock.advance(5)
+        assert await handle.status() is Status.TIMED_OUT
+        with pytest.raises(NotIdleError, match="worker interrupted 1 that have not stopped yet"):
+            await run_until_idle(executor, timeout=0.05)
+        go_on.set()
+        await run_until_idle(executor)
 
 
 async def test_it_is_said_what_is_missing(make: ExecutorFactory) -> None:

@@ -116,8 +116,8 @@ def _classify(
 
 def _unwritable(path: Path) -> bool:
     """Whether this process may not write the file, or make files beside it."""
-    places = [path.parent, path] if path.exists() else [path.parent]
-    return any(place.exists() and not os.access(place, os.W_OK) for place in places)
+    there = os.access(path, os.F_OK)
+    return not os.access(path.parent, os.W_OK) or (there and not os.access(path, os.W_OK))
 
 
 def _unknown(*, write: bool) -> tuple[type[StorageError], str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -57,7 +57,7 @@ class Hints:
         for listener in tuple(self._listeners):
             listener.tell([Reconnected()])
 
-    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+    async def listen(self, queues: Collection[str]) -> AsyncGenerator[Hint]:
         """Yield hints, `Reconnected` first; what is not yet taken is told once."""
         listener = _Listener(frozenset(queues), asyncio.get_running_loop())
         try:
@@ -153,16 +153,17 @@ class _Poller:
                     self._seen[name] = counter
 
     def _main(self) -> None:
-        try:
-            self._watch()
-        except Exception as error:  # noqa: BLE001 - handed to the listener that waits
-            self.failure = error
-            self.begun.set()
-            return
-        while not self.stop.wait(self._settings.poll_interval):
-            # Whatever it is, writes and reads meet it too and have a caller to tell.
-            with suppress(Exception):
+        while not self.stop.is_set():
+            try:
                 self._watch()
+            except Exception as error:  # noqa: BLE001 - see below
+                if not self.begun.is_set():
+                    # The listener that waits for the beginning is told.
+                    self.failure = error
+                    self.begun.set()
+                    return
+                # Writes and reads meet the trouble too, and have a caller to tell.
+                self.stop.wait(self._settings.poll_interval)
 
     def _watch(self) -> None:
         """Poll until told to stop, or until the database fails."""

@@ -1,5 +1,6 @@
 """Connections: opened with the right settings, their statements expanded and counted."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -153,10 +154,14 @@ def connect(path: str | None, *, create: bool = False, timeout: float = 0) -> sq
 
 
 def _check_place(path: Path, *, create: bool) -> None:
-    if path.exists():
+    # Not by `Path.exists`, which fails for a folder that this process may not look into.
+    if os.access(path, os.F_OK):
         return
-    if not path.parent.is_dir():
-        msg = f"{path}: the folder {path.parent} does not exist: create it, or name another file"
+    if not os.access(path.parent, os.X_OK):
+        msg = (
+            f"{path}: the folder {path.parent} does not exist, or this process may not look into "
+            "it: create it, allow it, or name another file"
+        )
         raise PermanentError(msg)
     if not create:
         msg = f"{path} does not exist: run setup() with migrate=True to create it"

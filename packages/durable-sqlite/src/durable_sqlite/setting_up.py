@@ -1,9 +1,9 @@
 """Creating, migrating and inspecting the schema."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from durable_core.storage import (
@@ -28,7 +28,7 @@ _OBJECTS: Final = "SELECT name FROM sqlite_master WHERE type IN ('table', 'index
 
 def set_up(writer: Writer, settings: Settings, *, migrate: bool) -> SchemaReport:
     """Do what `Storage.setup` says; in the writer's thread."""
-    if not migrate and settings.path is not None and not Path(settings.path).exists():
+    if not migrate and settings.path is not None and not os.access(settings.path, os.F_OK):
         return SchemaReport(
             version=0, missing=(f"the file {settings.path}", *_all(settings.prefix))
         )

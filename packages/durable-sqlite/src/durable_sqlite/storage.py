@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar, Unpack
@@ -327,7 +327,7 @@ class SQLiteStorage:
             pass
         return gone
 
-    def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
+    def listen(self, *, queues: Collection[str]) -> AsyncGenerator[Hint]:
         """See `Listen.listen`."""
         if not self._open:
             msg = f"the SQLiteStorage on {self._place} is closed"
@@ -361,6 +361,7 @@ class SQLiteStorage:
         return MemoryPulse(self._threads.writer, self._pulse_job)
 
     def _pulse_job(self, executor: str, ttl: int, now: int) -> Job[Session, Beat]:
+        check_executor(executor)
         lease = Lease(executor=executor, started_at=now, expires_at=now + ttl, info=b"")
         return Job(partial(self._beat, lease, register=False, signs_off=ttl <= 0))
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import NonRetryableError
@@ -11,7 +13,7 @@ from ..failure import ErrorInfo
 from ..storage import Phase
 from ..tasks.context import CURRENT, Context
 from ..tasks.task import FunctionTask, RunIn
-from .clock import Clock
+from .clock import Clock, Timer
 from .held import Held, Reason
 from .workers import Workers
 
@@ -72,13 +74,16 @@ async def attempt(
     if held.reason is not None:
         return Interrupted(held.reason)
     reset = CURRENT.set(context)
-    timer = None
-    if timeout is not None:
-        timer = clock.call_at(clock.monotonic() + timeout, lambda: held.interrupt(Reason.TIMEOUT))
+    timer: Timer | None = None
     held.enter_user_code()
     try:
         if task.wants_context:
             args = (context(), *args)
+        if task.run_in is not RunIn.LOOP:
+            await workers.place(task.run_in)
+        if timeout is not None:
+            ends = clock.monotonic() + timeout
+            timer = clock.call_at(ends, partial(held.interrupt, Reason.TIMEOUT))
         if task.run_in is RunIn.LOOP:
             value = await task.function(*args, **kwargs)
         else:
@@ -87,8 +92,6 @@ async def attempt(
         if not _by_user_code(error, held):
             raise
         held.leave_user_code()
-        if isinstance(error, BrokenProcessPool):
-            workers.broken()
         return _ended_by(held, task, timeout, error)
     else:
         held.leave_user_code()
@@ -96,6 +99,7 @@ async def attempt(
     finally:
         if timer is not None:
             timer.cancel()
+        held.timeout_over()
         CURRENT.reset(reset)
 
 
@@ -106,10 +110,17 @@ async def _elsewhere(
     kwargs: dict[str, Any],
     workers: Workers,
 ) -> object:
-    if task.run_in is RunIn.PROCESS:
-        work = workers.in_process(task, args, kwargs)
-    else:
-        work = workers.in_thread(lambda: task.function(*args, **kwargs))
+    if task.run_in is RunIn.THREAD:
+        return await _result_of(held, workers.in_thread(lambda: task.function(*args, **kwargs)))
+    try:
+        return await _result_of(held, workers.in_process(task, args, kwargs))
+    except BrokenProcessPool:
+        # Some job has killed its process, and with it the jobs of its neighbours: each is run
+        # again in a process of its own, where only the guilty one can fail again.
+        return await _result_of(held, workers.in_own_process(task, args, kwargs))
+
+
+async def _result_of(held: Held, work: "Future[object]") -> object:
     try:
         return await asyncio.wrap_future(work)
     except asyncio.CancelledError:

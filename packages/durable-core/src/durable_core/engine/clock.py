@@ -102,7 +102,7 @@ class StorageTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sample: _Sample | None = None
-        self._jumped = False
+        self._jumped_at = float("-inf")
 
     def sampled(self, storage_us: int, sent: float, received: float) -> None:
         """Take note of what the storage answered.
@@ -116,7 +116,8 @@ class StorageTime:
         before = self._sample
         if before is not None:
             expected = before.storage_us + (middle - before.monotonic) * 1e6
-            self._jumped = abs(storage_us - expected) > (received - sent + _DRIFT) * 1e6
+            if abs(storage_us - expected) > (received - sent + _DRIFT) * 1e6:
+                self._jumped_at = received
         self._sample = _Sample(storage_us, middle, received - sent)
 
     def now(self) -> int:
@@ -131,6 +132,12 @@ class StorageTime:
             raise RuntimeError(msg)
         return sample.storage_us + round((self._clock.monotonic() - sample.monotonic) * 1e6)
 
+    @property
+    def age(self) -> float:
+        """Seconds since the storage was asked."""
+        sample = self._sample
+        return float("inf") if sample is None else self._clock.monotonic() - sample.monotonic
+
     def monotonic_at(self, storage_us: int) -> float:
         """Return the monotonic time at which the storage's clock will show this."""
         return self._clock.monotonic() + (storage_us - self.now()) / 1e6
@@ -143,10 +150,11 @@ class StorageTime:
             ttl: Seconds of a lease.
         """
         sample = self._sample
-        if sample is None or self._jumped:
+        now = self._clock.monotonic()
+        # After a jump every neighbour's lease is wrong until it has seen the new time and beaten.
+        if sample is None or now - self._jumped_at < 2 * ttl:
             return False
-        age = self._clock.monotonic() - sample.monotonic
-        return age <= beat and sample.took < ttl / 3
+        return now - sample.monotonic <= beat and sample.took < ttl / 3
 
 
 _DRIFT = 0.5

@@ -60,7 +60,7 @@ def decide(head: Head, now: int, deadline: int | None, limits: Limits) -> Decisi
 
 def is_suspect(head: Head, limits: Limits) -> bool:
     """Whether one more crash would make it poison: it is run apart from others."""
-    return not head.finished and head.crashes == limits.crashes - 1
+    return not head.finished and 0 < head.crashes == limits.crashes - 1
 
 
 def poison_phase(phase: Phase) -> Phase:

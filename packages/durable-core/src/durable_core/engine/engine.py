@@ -42,16 +42,25 @@ from .decide import Limits
 from .heart import Heart
 from .hooks import HookRelay, Hooks
 from .ids import new_owner
+from .isolation import Isolation
 from .retention import Retention
 from .run import Services
 from .runner import Callbacks, Runner
 from .settings import Settings
-from .slots import Isolation, Slots
+from .slots import Slots
 from .waiters import Ended, Waiters
 from .workers import Workers
 from .writer import Writer
 
 _LOG = logging.getLogger("durable")
+
+
+_LEASE_SHARE = 0.75
+"""Part of the promised time for which a lease is taken; the rest is until somebody looks again.
+
+Leases are renewed, and the dead looked for, three times per lease: so what a dead executor held is
+free after 3/4 + 1/4 of the promised time at the latest.
+"""
 
 
 class Engine:
@@ -89,7 +98,7 @@ class Engine:
         self.shutdown_signal = Signal()
         self._workers = Workers(threads=settings.threads, processes=settings.processes)
         self.slots = Slots(settings.concurrency, self._place_freed)
-        isolation = Isolation(clock, probation=settings.lease, patience=2 * settings.lease)
+        isolation = Isolation(clock, probation=settings.lease, patience=settings.lease)
         self._isolation = isolation
         self.runner = Runner(
             Services(
@@ -121,7 +130,7 @@ class Engine:
             storage,
             clock=clock,
             time=self.time,
-            ttl=settings.lease,
+            ttl=settings.lease * _LEASE_SHARE,
             on_orders=self.runner.interrupt,
             on_lost=self._lease_lost,
             on_reaped=self._reaped,
@@ -158,13 +167,12 @@ class Engine:
             StorageError: The storage cannot be used; nothing was started.
         """
         check_protocol(self.storage.capabilities, type(self.storage).__name__)
-        report = await self.storage.setup(migrate=self.settings.migrate)
+        set_up = partial(self.storage.setup, migrate=self.settings.migrate)
+        report = await self.writer.patiently(set_up)
         if report.missing:
             msg = f"the schema is incomplete: {'; '.join(report.missing)}: allow it to migrate"
             raise SchemaMissingError(msg)
-        sent = self.clock.monotonic()
-        storage_us = await self.writer.patiently(self.storage.clock)
-        self.time.sampled(storage_us, sent, self.clock.monotonic())
+        await self.writer.patiently(self._ask_time)
         if not self.settings.client_only:
             await self.writer.patiently(self._register)
             self.claimer.start()
@@ -186,10 +194,24 @@ class Engine:
         if self._rebirth is not None:
             self._rebirth.cancel()
             await asyncio.wait((self._rebirth,))
-        await self.claimer.stop()
-        self._spawn(self.runner.stop_after(timeout, self.settings.lease), "durable shutdown")
-        await self.runner.drained()
-        await self.writer.flushed()
+        try:
+            await self.claimer.stop()
+            lease = self.settings.lease
+            self._spawn(self.runner.stop_after(timeout, lease), "durable shutdown")
+            await self._drained()
+        finally:
+            self.runner.disown()
+            await self._close()
+
+    async def _drained(self) -> None:
+        """Wait until nothing is held, and nothing is on its way to be."""
+        while True:
+            await self.runner.drained()
+            await self.writer.flushed()
+            if not self.runner.held and not self._inserting:
+                return
+
+    async def _close(self) -> None:
         await self.waiters.close()
         for task in self._background:
             task.cancel()
@@ -198,6 +220,16 @@ class Engine:
         self._background.clear()
         await self.heart.stop(sign_off=not self.settings.client_only)
         self._workers.close()
+
+    async def _ask_time(self) -> None:
+        sent = self.clock.monotonic()
+        storage_us = await self.storage.clock()
+        self.time.sampled(storage_us, sent, self.clock.monotonic())
+
+    async def fresh_time(self) -> None:
+        """Ask for the storage's time before it is written, if no heartbeat has told it lately."""
+        if self.time.age > self.settings.lease:
+            await self.writer.patiently(self._ask_time)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         self._background.append(asyncio.create_task(work, name=name))
@@ -266,6 +298,8 @@ class Engine:
         for id_, answer in zip(ids, answers, strict=True):
             if answer.outcome is CancelOutcome.ENDED:
                 self.waiters.resolve(id_, Ended(Status.CANCELLED))
+                if answer.head is not None:
+                    self.hooks.finished(answer.head, answer.head.phase, None)
                 self.claimer.wake()
             elif answer.outcome is CancelOutcome.MARKED and answer.head is not None:
                 marked.append(answer.head)
@@ -379,6 +413,7 @@ class Engine:
         """Whether nothing is running, being written or about to be claimed."""
         return (
             not self.runner.held
+            and not self.slots.used
             and not self._inserting
             and self.writer.idle
             and self.claimer.idle

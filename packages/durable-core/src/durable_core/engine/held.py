@@ -1,6 +1,7 @@
 """An execution that this executor holds, and how it is interrupted."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
 
@@ -30,9 +31,19 @@ class Held:
         cancelled: Tells running code to stop.
         reason: Why it is interrupted, if it is.
         leftover: A thread's or process's work that could not be interrupted.
+        once_let_go: Called when the row is let go unfinished, and that is stored.
     """
 
-    __slots__ = ("_task", "_user", "cancelled", "leftover", "reason", "record", "token")
+    __slots__ = (
+        "_task",
+        "_user",
+        "cancelled",
+        "leftover",
+        "once_let_go",
+        "reason",
+        "record",
+        "token",
+    )
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -40,6 +51,7 @@ class Held:
         self.cancelled = Signal()
         self.reason: Reason | None = None
         self.leftover: Future[object] | None = None
+        self.once_let_go: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._user = False
 
@@ -51,6 +63,11 @@ class Held:
     def task(self) -> "asyncio.Task[None] | None":
         """The task that carries it."""
         return self._task
+
+    @property
+    def in_user_code(self) -> bool:
+        """Whether the user's code runs now."""
+        return self._user
 
     def enter_user_code(self) -> None:
         """From now on an interruption cancels the task."""
@@ -66,6 +83,12 @@ class Held:
         if self.reason is not None and task is not None:
             while task.cancelling():
                 task.uncancel()
+
+    def timeout_over(self) -> None:
+        """The attempt that took too long has ended: what follows is not interrupted by it."""
+        if self.reason is Reason.TIMEOUT:
+            self.reason = None
+            self.cancelled = Signal()
 
     def interrupt(self, reason: Reason) -> None:
         """Stop the running code: a coroutine is cancelled, a thread is told.

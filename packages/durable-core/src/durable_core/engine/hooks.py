@@ -17,7 +17,7 @@ class Hooks:
     """
 
     def enqueued(self, execution: NewExecution) -> None:
-        """A new execution was stored (not: an existing one was found)."""
+        """A new execution was stored, children included (not: an existing one was found)."""
 
     def started(self, execution: Head) -> None:
         """An attempt begins, or a parent's next part."""
@@ -26,7 +26,7 @@ class Hooks:
         """An attempt failed and was stored to run again at `due`."""
 
     def finished(self, execution: Head, phase: Phase, error: ErrorInfo | None) -> None:
-        """An execution ended in this executor and its result is stored."""
+        """An execution was ended by this executor, cancelled ones included, and that is stored."""
 
     def handed_back(self, execution: Head, reason: str) -> None:
         """An execution was let go unfinished: shutdown, unknown task, or not fitting code."""

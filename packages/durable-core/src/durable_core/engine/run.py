@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import PayloadTooLargeError
@@ -75,6 +76,12 @@ class Services:
     max_output: int
     lease_valid: Callable[[], bool]
     ready: Callable[[], None]
+
+    def tell_enqueued(self, children: Sequence[NewExecution]) -> None:
+        """Tell the hooks of children that were stored."""
+        if self.hooks:
+            for child in children:
+                self.hooks.enqueued(child)
 
 
 class Run:
@@ -179,6 +186,7 @@ class Run:
         if answer.outcome is ApplyOutcome.APPLIED or answer.outcome is ApplyOutcome.ALREADY:
             if item.children:
                 self.services.ready()
+                self.services.tell_enqueued(item.children)
             return answer
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
             raise LetGoError(self.finish(Phase.CANCELLED))
@@ -274,7 +282,8 @@ class Run:
 
     def hand_back(self, reason: str, delay_us: int = 0, **values: Any) -> Release:
         """Return the transition that lets another executor go on from the same place."""
-        self.services.hooks.handed_back(self.record, reason)
+        hooks = self.services.hooks
+        self.held.once_let_go = partial(hooks.handed_back, self.record, reason)
         due = self.services.time.now() + delay_us if delay_us else 0
         return self.release(self.record.phase, due, join_at=-1, **values)
 
@@ -305,7 +314,8 @@ class Run:
         deadline = self.deadline
         if deadline is not None and due >= deadline:
             return self.failed(phase, result.error)
-        self.services.hooks.retried(record, result.error, due)
+        hooks = self.services.hooks
+        self.held.once_let_go = partial(hooks.retried, record, result.error, due)
         return self.release(
             record.phase,
             due,
@@ -366,11 +376,9 @@ def noted(error: ErrorInfo, note: str) -> ErrorInfo:
 
 def child_conflict(item: Keep | Release, answer: Applied) -> ErrorInfo:
     """Return the error of a parent whose child belongs to another execution."""
-    place = answer.conflict or 0
-    child = item.children[place] if place < len(item.children) else None
-    what = "" if child is None else f" ({child.task}, wake key {child.wake_key!r}, id {child.id})"
+    child = item.children[answer.conflict or 0]
     error = RuntimeError(
-        f"child {place}{what} cannot be created: its id or wake key belongs to another "
-        "unfinished execution"
+        f"child {child.child_index} ({child.task}, wake key {child.wake_key!r}, id {child.id}) "
+        "cannot be created: its id or wake key belongs to another unfinished execution"
     )
     return ErrorInfo.from_exception(error, retryable=False)

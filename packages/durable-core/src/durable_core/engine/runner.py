@@ -28,6 +28,7 @@ from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
 from .held import Held, LostError, Reason
+from .isolation import Isolation
 from .kinds.builtin import NAMES, run_builtin
 from .kinds.loop import run_loop
 from .kinds.parent import run_parent
@@ -42,12 +43,13 @@ from .run import (
     child_conflict,
     deadline_of,
 )
-from .slots import Isolation, NotAloneError, Slots
+from .slots import Slots
 
 _LOG = logging.getLogger("durable.run")
 _UNFIT_DELAY_US = 5_000_000
 _LONGEST_UNFIT_DELAY_US = 600_000_000
 _LEFTOVER_DELAY_US = 1_000_000
+_DRAIN_LOOK = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +101,27 @@ class Runner:
         self._callbacks = callbacks
         self.held: dict[str, Held] = {}
         self._leftovers: dict[str, Held] = {}
+        self._again: dict[str, Record] = {}
+        self._ending: Reason | None = None
 
     def start(self, record: Record) -> None:
-        """Carry a row that this incarnation holds; others and known ones are passed over."""
-        if record.owner != self._callbacks.owner() or record.id in self.held:
+        """Carry a row that this incarnation holds; others and known ones are passed over.
+
+        A row may be claimed again before the answer that let it go has been taken note of: then
+        it is carried next.
+        """
+        if record.owner != self._callbacks.owner():
+            return
+        before = self.held.get(record.id)
+        if before is not None:
+            if record.gen > before.token.gen:
+                self._again[record.id] = record
             return
         held = Held(record)
         self.held[record.id] = held
         self._slots.take()
+        if self._ending is not None:
+            held.interrupt(self._ending)
         held.runs_in(asyncio.create_task(self._carry(held), name=record.id))
 
     def interrupt(self, heads: Iterable[Head], reason: Reason = Reason.CANCEL) -> None:
@@ -117,12 +132,14 @@ class Runner:
                 held.interrupt(reason)
 
     def interrupt_all(self, reason: Reason) -> None:
-        """Interrupt everything that runs here."""
+        """Interrupt everything that runs here, and what is still to come."""
+        self._ending = reason
         for held in tuple(self.held.values()):
             held.interrupt(reason)
 
     def disown(self) -> None:
         """The lease is lost: stop everything, and let nothing of it be written."""
+        self._again.clear()
         for held in tuple(self.held.values()):
             held.interrupt(Reason.LEASE_LOST)
             self._services.hooks.lost(held.record)
@@ -133,7 +150,8 @@ class Runner:
         """Interrupt what still runs after so long; give up what cannot be written any more.
 
         A result waits for a storage that is away until the lease has run out: from then on others
-        may have taken over, and the process need not live on for it.
+        may have taken over, and the process need not live on for it. Code that will not be
+        cancelled is given one more lease, and left to itself then.
         """
         clock = self._services.clock
         await sleep(clock, seconds)
@@ -142,11 +160,16 @@ class Runner:
             await sleep(clock, lease)
             if not self._services.lease_valid():
                 self.interrupt_all(Reason.LEASE_LOST)
+            for held in tuple(self.held.values()):
+                if held.in_user_code:
+                    _LOG.error("%s does not let itself be cancelled: left behind", held.record.id)
+                    held.interrupt(Reason.LEASE_LOST)
+                    self._forget(held)
 
     async def drained(self) -> None:
         """Wait until nothing is held."""
         while tasks := [held.task for held in self.held.values() if held.task is not None]:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_DRAIN_LOOK, return_when=asyncio.FIRST_COMPLETED)
 
     async def _carry(self, held: Held) -> None:
         try:
@@ -160,6 +183,8 @@ class Runner:
         finally:
             self._forget(held)
             self._free_place(held)
+            if (again := self._again.pop(held.record.id, None)) is not None:
+                self.start(again)
 
     def _forget(self, held: Held) -> None:
         if self.held.get(held.record.id) is held:
@@ -195,8 +220,7 @@ class Runner:
         run = Run(self._services, held)
         try:
             if is_suspect(held.record, self._limits):
-                async with self._isolation.alone():
-                    return await self._decide(run)
+                return await self._decide_apart(run)
             if self._isolation.open:
                 self._isolation.join()
             else:
@@ -207,8 +231,6 @@ class Runner:
                 self._isolation.leave()
         except LetGoError as end:
             return end.transition
-        except NotAloneError:
-            return run.hand_back("suspect", _UNFIT_DELAY_US)
         except UnfitError as error:
             return self._not_here(run, str(error))
         except StorageError as error:
@@ -220,6 +242,19 @@ class Runner:
             return run.failed(
                 poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
             )
+
+    async def _decide_apart(self, run: Run) -> Transition | None:
+        """Carry a suspect when its turn has come; it takes no place while it waits."""
+        self._slots.give_back()
+        try:
+            turn = await self._isolation.turn(run.held.cancelled)
+        finally:
+            self._slots.take()
+        if turn is None:
+            reason = run.held.reason
+            return None if reason is None else run.interrupted(reason)
+        async with turn:
+            return await self._decide(run)
 
     async def _decide(self, run: Run) -> Transition | None:
         record = run.record
@@ -312,6 +347,9 @@ class Runner:
                 self._services.hooks.finished(held.record, transition.phase, info)
         elif isinstance(transition, Release):
             self._released(transition)
+            self._services.tell_enqueued(transition.children)
+            if held.once_let_go is not None:
+                held.once_let_go()
 
     def _released(self, transition: Release) -> None:
         dues = [child.due for child in transition.children if child.phase is Phase.READY]

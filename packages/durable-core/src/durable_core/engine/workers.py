@@ -1,14 +1,18 @@
 """Threads and processes for functions that are not async."""
 
+import asyncio
 import importlib
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
-from ..tasks.task import FunctionTask
+from ..tasks.task import FunctionTask, RunIn
+from .threads import DaemonThreads
 
 
 class Workers:
@@ -20,45 +24,85 @@ class Workers:
     """
 
     def __init__(self, *, threads: int, processes: int) -> None:
-        self._max_threads = threads
         self._max_processes = processes
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = DaemonThreads(threads, "durable")
         self._processes: ProcessPoolExecutor | None = None
+        self._places = {
+            RunIn.THREAD: asyncio.Semaphore(threads),
+            RunIn.PROCESS: asyncio.Semaphore(processes),
+        }
+
+    async def place(self, kind: RunIn) -> None:
+        """Wait until a thread or process is free; what is started next gives the place back.
+
+        So time-outs begin when a function begins, not while it waits for a worker.
+        """
+        await self._places[kind].acquire()
 
     def in_thread(self, call: Callable[[], object]) -> "Future[object]":
         """Run a call in a thread, with a copy of the caller's context variables."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._max_threads, thread_name_prefix="durable")
-        return self._threads.submit(copy_context().run, _fit_for_futures, call)
+        run = partial(copy_context().run, _fit_for_futures, call)
+        return self._placed(RunIn.THREAD, self._threads.submit(run))
 
     def in_process(
         self, task: FunctionTask[..., Any], args: Sequence[object], kwargs: Mapping[str, object]
     ) -> "Future[object]":
         """Run a task's function in a process that imports it by name."""
         if self._processes is None:
-            self._processes = ProcessPoolExecutor(
-                self._max_processes, mp_context=multiprocessing.get_context("spawn")
-            )
+            self._processes = _pool(self._max_processes)
+        pool = self._processes
         try:
-            return self._processes.submit(
-                _run_by_name, task.function.__module__, task.function.__qualname__, args, kwargs
-            )
+            work = pool.submit(_run_by_name, *_name_of(task), args, kwargs)
         except BrokenProcessPool:
-            self.broken()
+            self._broken(pool)
             return self.in_process(task, args, kwargs)
+        work.add_done_callback(lambda _: self._broken(pool) if _is_broken(work) else None)
+        return self._placed(RunIn.PROCESS, work)
 
-    def broken(self) -> None:
-        """Make new processes next time: one of them died."""
-        pool, self._processes = self._processes, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def in_own_process(
+        self, task: FunctionTask[..., Any], args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> "Future[object]":
+        """Run a task's function in a process that is made for it alone and ends with it."""
+        pool = _pool(1)
+        work = pool.submit(_run_by_name, *_name_of(task), args, kwargs)
+        work.add_done_callback(lambda _: pool.shutdown(wait=False))
+        return work
 
     def close(self) -> None:
         """Take no more work; threads that still run are not waited for."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
-        self.broken()
+        self._threads.close()
+        if self._processes is not None:
+            self._broken(self._processes)
+
+    def _placed(self, kind: RunIn, work: "Future[object]") -> "Future[object]":
+        """Let the work give its place back when it ends, in the event loop."""
+        loop = asyncio.get_running_loop()
+
+        def ended(_: "Future[object]") -> None:
+            # A loop that was closed has nobody left who waits for a place.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._places[kind].release)
+
+        work.add_done_callback(ended)
+        return work
+
+    def _broken(self, pool: ProcessPoolExecutor) -> None:
+        """Make new processes next time, if this is not done yet."""
+        if self._processes is pool:
+            self._processes = None
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _name_of(task: FunctionTask[..., Any]) -> tuple[str, str]:
+    return task.function.__module__, task.function.__qualname__
+
+
+def _is_broken(work: "Future[object]") -> bool:
+    return not work.cancelled() and isinstance(work.exception(), BrokenProcessPool)
 
 
 def _run_by_name(

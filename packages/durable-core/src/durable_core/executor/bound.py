@@ -52,6 +52,7 @@ class BoundExecutor:
         calls = list(calls)
         for call in calls:
             self._known(call.task)
+        await self._engine.fresh_time()
         now = self._engine.time.now()
         items = [self._engine.rows.new(call, now=now) for call in calls]
         answers = await self._storage.insert(items=items, now=now)
@@ -89,6 +90,7 @@ class BoundExecutor:
         await self._builtin(CANCEL, cancel_input(id))
 
     async def _builtin(self, task: str, input_: bytes) -> None:
+        await self._engine.fresh_time()
         now = self._engine.time.now()
         item = NewExecution(id=new_id(now), task=task, input=input_)
         await self._storage.insert(items=[item], now=now)

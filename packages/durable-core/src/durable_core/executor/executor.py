@@ -290,6 +290,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         calls = list(calls)
         for call in calls:
             self.check_known(call.task)
+        await engine.fresh_time()
         now = engine.time.now()
         items = [engine.rows.new(call, now=now) for call in calls]
         answers = [engine.insert_soon(item) for item in items]
@@ -326,6 +327,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         engine = self.engine
         task = call.task
         self.check_known(task)
+        await engine.fresh_time()
         owner = engine.may_hold(task.name, task.options.queue)
         item = engine.rows.new(call, now=engine.time.now(), owner=owner)
         return handle_of(engine, call, item, await engine.insert(item))

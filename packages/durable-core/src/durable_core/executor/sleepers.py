@@ -89,6 +89,7 @@ class Sleepers(ABC):
     ) -> WakeOutcome:
         engine = self.engine
         self.check_known(task)
+        await engine.fresh_time()
         keep_until = None if keep is None else engine.time.now() + to_us(keep, "keep")
         item = Wake(
             task=task.name,

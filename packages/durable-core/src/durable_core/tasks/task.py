@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, ParamSpec, Self, TypeVar
@@ -110,7 +110,8 @@ class Task(Generic[P, R_co]):
             priority: -1000 to 1000, larger first.
             queue: Executors that serve this queue will run it.
             tags: At most 16 words to find it by.
-            retries: How many, or a `RetryPolicy`.
+            retries: How many, or a `RetryPolicy`; which exceptions are retried stays as the task
+                says.
             timeout: For each attempt.
             deadline: For its whole life, from enqueueing on.
             group: Reserved for limits per group.
@@ -122,6 +123,8 @@ class Task(Generic[P, R_co]):
         if delay is not None and start_at is not None:
             msg = "give either delay or start_at: both say when the first run is due"
             raise OptionError(msg)
+        if isinstance(retries, RetryPolicy):
+            retries = _same_exceptions(retries, self.options.retries)
         changed = copy.copy(self)
         changed.options = TaskOptions.build(
             retries=retries,
@@ -142,6 +145,25 @@ class Task(Generic[P, R_co]):
     def __repr__(self) -> str:
         """Return the kind and the name."""
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _same_exceptions(given: RetryPolicy, own: RetryPolicy) -> RetryPolicy:
+    """Return the given policy with the task's own exceptions, which are code and not stored.
+
+    Raises:
+        OptionError: It asks for others.
+    """
+    asked = (given.retry_on, given.never_on)
+    if asked not in (_ANY_EXCEPTION, (own.retry_on, own.never_on)):
+        msg = (
+            "retry_on and never_on belong to the task's definition: whoever runs the execution "
+            "knows the task, not this call"
+        )
+        raise OptionError(msg)
+    return replace(given, retry_on=own.retry_on, never_on=own.never_on)
+
+
+_ANY_EXCEPTION = (RetryPolicy(0).retry_on, RetryPolicy(0).never_on)
 
 
 class FunctionTask(Task[P, R_co]):

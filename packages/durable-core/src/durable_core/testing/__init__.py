@@ -8,13 +8,14 @@ installed.
 from .clock import FakeClock, settle
 from .enqueued import Enqueued, assert_enqueued, enqueued
 from .factory import ExecutorFactory
-from .idle import NotIdleError, run_until_idle
+from .idle import NotIdleError, advance, run_until_idle
 
 __all__ = [
     "Enqueued",
     "ExecutorFactory",
     "FakeClock",
     "NotIdleError",
+    "advance",
     "assert_enqueued",
     "enqueued",
     "run_until_idle",

@@ -52,6 +52,28 @@ async def run_until_idle(
         raise NotIdleError(msg) from None
 
 
+async def advance(*executors: DurableExecutor, by: Duration, timeout: Duration = 10) -> None:
+    """Let time pass: everything that is scheduled runs at its time, and the clock is `by` later.
+
+    Unlike `FakeClock.advance` it waits, at every scheduled time, for what runs to end.
+
+    Args:
+        *executors: Started executors that have one `FakeClock` in common.
+        by: How much time passes: seconds or a timedelta.
+        timeout: Patience in real time: seconds or a timedelta.
+
+    Raises:
+        NotIdleError: Something went on for longer than `timeout`; the message says what.
+        OptionError: The executors have no `FakeClock` in common.
+        NotRunningError: An executor was not started.
+    """
+    clock = _clock_of([executor.engine for executor in executors])
+    until = clock.time_us() + to_us(by, "by")
+    await run_until_idle(*executors, horizon=by, timeout=timeout)
+    await clock.advance((until - clock.time_us()) / 1e6)
+    await run_until_idle(*executors, timeout=timeout)
+
+
 async def _come_to_rest(engines: Sequence[Engine]) -> None:
     # A hint that was lost must not make a waiting execution look like none.
     for engine in engines:
@@ -109,6 +131,8 @@ def _describe(engines: Sequence[Engine]) -> str:
         name = engine.settings.name
         running = [held.record for held in engine.runner.held.values()]
         lines += [f"  {name} runs {record.task} {record.id}" for record in running]
+        if (interrupted := engine.slots.used - len(running)) > 0:
+            lines.append(f"  {name} interrupted {interrupted} that have not stopped yet")
         if not engine.writer.idle:
             lines.append(f"  {name} has writes that its storage has not answered")
         if not engine.claimer.idle:

@@ -6,12 +6,13 @@ from typing import Any
 from ...errors import InputError, OutputError
 from ...failure import ErrorInfo
 from ...options import Policy
-from ...storage import Phase, Query, Record, Transition
+from ...storage import Phase, Record, Transition
 from ...tasks.kinds import LoopTask
 from ...tasks.results import Again, LoopResult, is_done
 from ...tasks.task import Call, FunctionTask
 from ..attempt import Failed, Succeeded
 from ..run import Run, UnfitError, noted, recorded_number, unfit
+from .children import child_at
 
 
 async def run_loop(run: Run, task: LoopTask[..., Any]) -> Transition | None:
@@ -20,7 +21,7 @@ async def run_loop(run: Run, task: LoopTask[..., Any]) -> Transition | None:
     if run.record.phase is Phase.WAITING_FOR_FINALIZE:
         raise UnfitError(unfit(run.record))
     if run.record.phase is Phase.WAITING_FOR_CHILDREN:
-        child = await _child_at(run, iteration)
+        child = await child_at(run, iteration)
         if child.phase is not Phase.COMPLETED or child.output is None:
             return _failed_child(run, task, iteration, child)
         run.remember(phase=Phase.READY)
@@ -86,11 +87,6 @@ def _end(run: Run, task: LoopTask[..., Any], result: LoopResult[Any]) -> Transit
 
 def _encode(iteration: int) -> bytes:
     return json.dumps({"iteration": iteration}).encode()
-
-
-async def _child_at(run: Run, iteration: int) -> Record:
-    rows = await run.services.writer.found(Query(parent_id=run.record.id))
-    return next(row for row in rows if row.child_index == iteration)
 
 
 def _failed_child(run: Run, task: LoopTask[..., Any], iteration: int, child: Record) -> Transition:

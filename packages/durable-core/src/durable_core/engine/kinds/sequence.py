@@ -6,11 +6,12 @@ from typing import Any
 from ...errors import InputError, OutputError
 from ...failure import ErrorInfo
 from ...options import Policy
-from ...storage import Phase, Query, Record, Transition
+from ...storage import Phase, Record, Transition
 from ...tasks.kinds import SequenceTask
 from ...tasks.task import Call, FunctionTask, Task
 from ..attempt import Failed, Succeeded
 from ..run import Run, UnfitError, noted, recorded_number, unfit
+from .children import child_at
 
 
 async def run_sequence(run: Run, task: SequenceTask[..., Any]) -> Transition | None:
@@ -19,14 +20,16 @@ async def run_sequence(run: Run, task: SequenceTask[..., Any]) -> Transition | N
     if run.record.phase is Phase.WAITING_FOR_FINALIZE or step >= len(task.steps):
         raise UnfitError(unfit(run.record))
     value: bytes | None = None
-    if run.record.phase is Phase.WAITING_FOR_CHILDREN:
-        ended = await _child_at(run, step)
+    if run.record.phase is Phase.WAITING_FOR_CHILDREN and _awaits_child(run.record):
+        ended = await child_at(run, step)
         if ended.phase is not Phase.COMPLETED or ended.output is None:
             return _failed_child(run, task, step, ended)
         step, value = step + 1, ended.output
         if step == len(task.steps):
             return run.completed(value)
-        run.remember(phase=Phase.READY, attempt=0, error=None, state=_encode(step))
+        run.remember(attempt=0, error=None)
+    # A step behind a child that was recorded by keeping the row leaves its phase as it was.
+    run.remember(phase=Phase.READY, state=_encode(step))
     while True:
         run.step = step
         result = await _one_step(run, task, step, value)
@@ -71,8 +74,12 @@ async def _one_step(
         return _failure(run, task, step, Failed(_info(error)))
 
 
-def _encode(step: int) -> bytes:
-    return json.dumps({"step": step}).encode()
+def _encode(step: int, *, child: bool = False) -> bytes:
+    return json.dumps({"step": step, "child": child}).encode()
+
+
+def _awaits_child(record: Record) -> bool:
+    return bool(json.loads(record.state or b"{}").get("child"))
 
 
 def _name(step: int) -> str:
@@ -101,12 +108,7 @@ async def _recorded(run: Run, step: int) -> bytes:
     there = recorded.get(_name(step))
     if there is not None:
         return there
-    return (await _child_at(run, step)).output or b"null"
-
-
-async def _child_at(run: Run, step: int) -> Record:
-    rows = await run.services.writer.found(Query(parent_id=run.record.id))
-    return next(row for row in rows if row.child_index == step)
+    return (await child_at(run, step)).output or b"null"
 
 
 def _as_child(
@@ -118,7 +120,7 @@ def _as_child(
         Phase.WAITING_FOR_CHILDREN,
         run.deadline,
         children=[run.child(call, step)],
-        state=_encode(step),
+        state=_encode(step, child=True),
         attempt=0,
         reset_crashes=True,
         join_at=0,

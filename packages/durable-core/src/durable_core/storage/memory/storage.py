@@ -274,10 +274,12 @@ class MemoryStorage:
     def save(self, path: str | Path) -> None:
         """Write everything to a JSON file, atomically: the file is the old one or the new one.
 
+        Works on a closed handle, too.
+
         Args:
             path: Where to; replaced if it exists.
         """
-        with self._open() as tables:
+        with _Locked(self._space) as tables:
             text = to_json(tables)
         write(Path(path), text)
 
@@ -288,12 +290,12 @@ class MemoryStorage:
             CorruptError: The file is not one that `save` wrote; nothing was changed.
         """
         tables = from_json(Path(path).read_bytes(), str(path))
-        with self._open():
+        with _Locked(self._space):
             self._space.tables = tables
 
     def dump(self) -> str:
         """Return all executions as text, one line each, children below their parents."""
-        with self._open() as tables:
+        with _Locked(self._space) as tables:
             return readable(tables)
 
     def _open(self) -> "_Locked":
