@@ -6,12 +6,13 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import asyncpg
+import pytest
 from postgres_proxy import Proxy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -63,6 +64,20 @@ async def through_proxy(storage_schema: str) -> AsyncGenerator[PostgresStorage]:
             yield storage
         finally:
             await storage.close()
+
+
+@contextmanager
+def _strange_driver() -> Generator[list[str]]:
+    """Let the driver's next statement fail with an error that is in nobody's table."""
+    seen: list[str] = []
+
+    async def fetch(_driver: Driver, text: str, *_values: object) -> list[object]:
+        seen.append(text)
+        raise RuntimeError("the driver did something strange")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "fetch", fetch)
+        yield seen
 
 
 class Transaction:
@@ -118,6 +133,11 @@ class PostgresHooks:
     @asynccontextmanager
     async def cut(self, storage: Storage, where: Cut) -> AsyncGenerator[None]:
         """Let the storage's proxy break the next call, or the listener's connection."""
+        if where is Cut.STRANGELY:
+            with _strange_driver() as seen:
+                yield
+            assert seen, "nothing was cut"
+            return
         proxy = _proxies[storage]
         before = proxy.cuts
         if where is Cut.LISTENER:

@@ -261,8 +261,6 @@ APPLY: Final = (
 )
 """Transitions without children; $1 now, then a column each, then checkpoints."""
 
-# --- wake --------------------------------------------------------------------------------------
-
 MAILBOXES: Final = (
     "INSERT INTO ~mailboxes AS m (task, wake_key) "
     "SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT (task, wake_key) "
@@ -361,8 +359,6 @@ CHECKPOINTS: Final = (
     "AND place > $2 ORDER BY place LIMIT $3"
 )
 
-# --- purge -------------------------------------------------------------------------------------
-
 _OVER: Final = (
     "owner IS NULL AND {0}.due IS NULL AND {0}.pending = 0 AND NOT EXISTS ("
     "SELECT 1 FROM ~executions p WHERE p.id = {0}.parent_id AND p.finished_at IS NULL)"
@@ -396,8 +392,6 @@ FORGET_MAILBOXES: Final = (
     "AND message_until IS NULL LIMIT $1 FOR UPDATE SKIP LOCKED) DELETE FROM ~mailboxes m USING c "
     "WHERE m.task = ANY (ARRAY[c.task]) AND m.wake_key = ANY (ARRAY[c.wake_key]) RETURNING 1"
 )
-
-# --- bind --------------------------------------------------------------------------------------
 
 BOUND_CHECKPOINT: Final = (
     "SELECT 1 FROM ~executions WHERE id = $1 AND owner = $2 AND gen = $3 FOR UPDATE"
