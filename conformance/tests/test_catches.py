@@ -7,6 +7,8 @@ import broken_bound
 import broken_hooked
 import broken_others
 import broken_rows
+import fine_calls
+import fine_rows
 import pytest
 import weak_calls
 import weak_families
@@ -41,6 +43,7 @@ def kinds(*modules: ModuleType) -> list[type[Broken | Wire]]:
 BROKEN = [
     *kinds(broken_rows, broken_others, broken_bound, broken_hooked),
     *kinds(weak_rows, weak_families, weak_calls, weak_reads),
+    *kinds(fine_rows, fine_calls),
 ]
 
 
@@ -53,18 +56,22 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     end()
 
 
+def failure(author: type[StorageConformance], check: str) -> BaseException | None:
+    """Run a check and return what it raised if it failed."""
+    try:
+        getattr(author(), check)()
+    except pytest.skip.Exception:
+        return None
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the tests look at it
+        return error
+    return None
+
+
 def failures(author: type[StorageConformance], promise: str | None = None) -> list[BaseException]:
     """Run the checks of a promise, or all, and return what the failing ones raised."""
-    raised: list[BaseException] = []
-    for name, check in checks_of(author).items():
-        if promise in {None, check.promise}:
-            try:
-                getattr(author(), name)()
-            except pytest.skip.Exception:
-                continue
-            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - looked at below
-                raised.append(error)
-    return raised
+    names = [name for name, one in checks_of(author).items() if promise in {None, one.promise}]
+    raised = [failure(author, name) for name in names]
+    return [error for error in raised if error is not None]
 
 
 @pytest.mark.parametrize("kind", BROKEN, ids=[kind.__name__ for kind in BROKEN])
@@ -83,3 +90,12 @@ def test_what_they_are_made_of_is_honest(kind: type[Broken | Wire]) -> None:
 
 def test_every_promise_is_broken_by_somebody() -> None:
     assert {kind.promise for kind in BROKEN} == set(PROMISES)
+
+
+SUITE = checks_of(StorageConformance)
+
+
+@pytest.mark.parametrize("name", SUITE)
+def test_every_check_can_fail(name: str) -> None:
+    own = [kind for kind in BROKEN if kind.promise == SUITE[name].promise]
+    assert any(isinstance(failure(kind.author(), name), JUDGED) for kind in own)

@@ -19,6 +19,7 @@ from durable_core.storage import (
     NewExecution,
     Page,
     Query,
+    Record,
     SchemaReport,
     TemporaryError,
 )
@@ -114,6 +115,27 @@ class ReadersBlockWriters(Broken):
         return await super().insert(items=items, now=now)
 
 
+class Loose(Record):
+    """A record that can be changed."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+class AnswersWhatItStores(Broken):
+    promise, fault = "READ-4", "answers are the stored rows themselves, open to changes"
+
+    async def get(self, *, ids: Sequence[str], payload: bool = True) -> Sequence[Head | None]:
+        rows = await super().get(ids=ids, payload=payload)
+        for row in rows:
+            if isinstance(row, Record) and not isinstance(row, Loose):
+                values = {name: getattr(row, name) for name in Record.__dataclass_fields__}
+                self.tables().rows[row.id] = Loose(**values)
+        return await super().get(ids=ids, payload=payload)
+
+
 class CountsHeldAsReady(Broken):
     promise, fault = "READ-5", "a count by status counts phases"
 
@@ -162,6 +184,24 @@ class LeavesCheckpoints(Broken):
         gone = await super().purge(finished_before=finished_before, now=now, limit=limit)
         self.tables().checkpoints.update(kept)
         return gone
+
+
+class PurgesMessages(Broken):
+    promise, fault = "PURGE-3", "messages that are still fresh are purged"
+
+    async def purge(self, *, finished_before: int, now: int, limit: int) -> int:
+        self.tables().mailboxes.clear()
+        return await super().purge(finished_before=finished_before, now=now, limit=limit)
+
+
+class LookingMends(Broken):
+    promise, fault = "SCHEMA-1", "looking at the schema mends it"
+
+    async def setup(self, *, migrate: bool = True) -> SchemaReport:
+        report = await super().setup(migrate=migrate)
+        made = vars(self._space).setdefault("made", migrate)
+        vars(self._space)["made"] = True
+        return report if made else replace(report, missing=("the table",))
 
 
 class SetUpStartsAnew(Broken):

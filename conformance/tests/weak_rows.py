@@ -116,6 +116,14 @@ class ClaimsTheFuture(Broken):
         return await super().claim(**request)
 
 
+class IgnoresLimit(Broken):
+    promise, fault = "CLAIM-1", "the limit of a claim is ignored"
+
+    async def claim(self, **request: Any) -> Claimed:
+        request["limit"] = 10_000
+        return await super().claim(**request)
+
+
 class IgnoresQueues(Broken):
     promise, fault = "CLAIM-2", "the queue is ignored"
 

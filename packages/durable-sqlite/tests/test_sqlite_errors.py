@@ -139,7 +139,8 @@ def run_program(body: str, *, restricted: bool = False) -> None:
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     program = "\n".join(
         (
-            "import asyncio, os, sqlite3",
+            # What is imported later may be out of reach then.
+            "import asyncio, concurrent.futures.thread, os, sqlite3",
             "from durable_core.storage import *",
             "from durable_sqlite import SQLiteStorage",
             "def new(id, **values): return NewExecution(id=id, task='work', **values)",

@@ -103,6 +103,13 @@ async def test_hints_of_a_bound_insert_come_with_the_commit(tmp_path: Path) -> N
         assert await soon(hints) == READY
 
 
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody look, so that a test can look itself."""
+    monkeypatch.setattr("durable_sqlite.hints._Poller.hurry", lambda _: None)
+
+
+@pytest.mark.usefixtures("calm")
 async def test_own_commits_are_told_once(tmp_path: Path) -> None:
     async with (
         opened(tmp_path / "x.db", poll_interval=3_600) as storage,
@@ -121,6 +128,7 @@ async def test_own_commits_are_told_once(tmp_path: Path) -> None:
         assert await storage._read(poller._look) == ["default"]
 
 
+@pytest.mark.usefixtures("calm")
 async def test_a_hint_raised_by_two_at_once_is_not_swallowed(tmp_path: Path) -> None:
     async with (
         opened(tmp_path / "x.db", poll_interval=3_600) as storage,

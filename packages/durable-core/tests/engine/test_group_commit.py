@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from durable_core import DurableExecutor, FanOut, Status
+from durable_core.storage import PermanentError
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
@@ -78,7 +79,7 @@ async def test_one_bad_item_does_not_harm_its_neighbours(world: World) -> None:
         return any(item.id == "bad" for item in items_of(call))
 
     executor, echo = await started(
-        world, On("insert", Fault.failure(lambda: ValueError("a driver's own")), where=bad)
+        world, On("insert", Fault.failure(lambda: PermanentError("not this one")), where=bad)
     )
     calls = [echo.call(number) for number in range(64)]
     calls[33] = echo.with_options(id="bad").call(33)

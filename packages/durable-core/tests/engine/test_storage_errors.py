@@ -8,11 +8,8 @@ import pytest
 from durable_core import (
     DurableExecutor,
     ExecutionFailedError,
-    FanOut,
-    ParentResult,
     Status,
     StorageError,
-    Tasks,
 )
 from durable_core.storage import (
     ClosedError,
@@ -23,7 +20,7 @@ from durable_core.storage import (
     TooLargeError,
 )
 from durable_core.testing import settle
-from durable_core.testing.faults import Fault, LoggedCall, On, Randomly
+from durable_core.testing.faults import Fault, LoggedCall, On
 
 from .world import LEASE, World, items_of
 
@@ -232,18 +229,40 @@ async def test_a_result_is_kept_while_the_storage_takes_nothing(
     assert ran == [1] * steps
 
 
-async def test_an_error_that_no_storage_should_raise_fails_the_execution(world: World) -> None:
+async def test_an_error_that_was_not_classified_counts_as_an_unknown_outcome(
+    world: World,
+) -> None:
     executor = world.executor()
     work, ran = echo(executor)
     await executor.start()
     await world.idle(executor)
-    world.faults(executor).inject(
-        On("apply", Fault.failure(lambda: ArithmeticError("a driver's own")), nth=1)
-    )
-    handle = await executor.enqueue(work, 1)
-    with pytest.raises(ExecutionFailedError, match="a driver's own"):
-        await handle.result()
+    odd = Fault.failure(lambda: ArithmeticError("a driver's own"))
+    world.faults(executor).inject(On("insert", odd, times=2), On("apply", odd, times=2))
+    enqueueing = asyncio.ensure_future(executor.enqueue(work, 1))
+    await world.advance(5)
+    assert await (await enqueueing).result() == 1
     assert ran == [1]
+
+
+async def test_an_item_that_always_upsets_the_storage_fails_alone(world: World) -> None:
+    executor = world.executor()
+    work, _ = echo(executor)
+    await executor.start()
+    await world.idle(executor)
+
+    def upset(call: LoggedCall) -> bool:
+        return any(item.id == "bad" and item.output is not None for item in items_of(call))
+
+    odd = Fault.failure(lambda: ArithmeticError("a driver's own"))
+    world.faults(executor).inject(On("apply", odd, where=upset))
+    calls = [work.call(number) for number in range(20)]
+    calls[7] = work.with_options(id="bad").call(7)
+    handles = await executor.enqueue_many(calls)
+    await world.advance(60)
+    bad = handles.pop(7)
+    assert await executor.results(handles) == [n for n in range(20) if n != 7]
+    with pytest.raises(ExecutionFailedError, match="a driver's own"):
+        await bad.result()
 
 
 async def test_a_refused_insert_is_an_error_of_that_insert(world: World) -> None:
@@ -314,69 +333,3 @@ async def test_a_closed_storage_is_said_at_once(world: World) -> None:
     world.faults(executor).inject(On("insert", Fault.failure(lambda: ClosedError("closed"))))
     with pytest.raises(ClosedError):
         await executor.enqueue(work, 1)
-
-
-@pytest.mark.parametrize("seed", range(40))
-async def test_everything_ends_once_on_a_storage_that_fails_at_random(
-    world: World, seed: int
-) -> None:
-    tasks = Tasks()
-    ran: dict[int, int] = {}
-
-    @tasks.task(retries=50)
-    async def step(number: int) -> int:
-        ran[number] = ran.get(number, 0) + 1
-        await asyncio.sleep(0)
-        return number
-
-    @tasks.parent
-    async def parent(first: int) -> FanOut[int]:
-        return FanOut(first, [step.call(first + place) for place in range(5)])
-
-    chain = tasks.sequence("chain", step, step)
-    executors = [
-        await world.start(
-            Randomly(
-                seed * 10 + place,
-                failure=0.1,
-                lost_request=0.1,
-                lost_answer=0.1,
-                twice=0.1,
-                delayed=0.2,
-                max_delay=2,
-                dropped_hint=0.2,
-                doubled_hint=0.2,
-                methods={"insert", "claim", "apply", "reap", "get", "find", "checkpoints"},
-            ),
-            tasks=tasks,
-            patience=600,
-        )
-        for place in range(2)
-    ]
-
-    async def result_of(number: int, task: Any) -> object:
-        handle = await executors[number % 2].enqueue(task, number * 100)
-        result: object = await handle.result()
-        return result
-
-    running = [
-        asyncio.ensure_future(result_of(number, task))
-        for number, task in enumerate([step, parent, chain] * 3)
-    ]
-    for _ in range(60):
-        await world.advance(10)
-        if all(future.done() for future in running):
-            break
-    results = [future.result() for future in running]
-    for number, result in enumerate(results):
-        first = number * 100
-        family = ParentResult(output=first, children=5, failed=0)
-        assert result == (family if number % 3 == 1 else first)
-    rows = await world.rows()
-    # Nine roots, and three families of five.
-    assert len(rows) == 24
-    assert {row.status for row in rows} == {Status.COMPLETED}
-    assert all((row.owner, row.pending, row.due, row.crashes) == (None, 0, None, 0) for row in rows)
-    assert set(ran) == {n * 100 for n in range(9) if n % 3 != 1} | {
-        n * 100 + place for n in (1, 4, 7) for place in range(5)
-    }

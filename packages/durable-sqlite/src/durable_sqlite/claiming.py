@@ -22,7 +22,6 @@ from .statements import (
     READY,
     SCHEDULED,
     WAITING,
-    WAITING_DUTIES,
 )
 from .writing import Writing
 
@@ -99,22 +98,16 @@ def _look(
     waiting = [row for row in writing.rows(WAITING, keys) if row[2] or row[3] is not None]
     bound = max(limit, _PROMOTED // max(len(waiting), 1))
     for queue, task, ready, scheduled in waiting:
-        if ready:
+        duties = queue is None
+        if ready and duties:
+            found.streams.append(writing.run(DUTIES, (now,)))
+        elif ready:
             text = _READY[len(found.streams) % len(_READY)]
             found.streams.append(writing.run(text, (queue, task, now)))
         if scheduled is not None:
-            _scheduled(
-                found,
-                scheduled,
-                partial(writing.run, SCHEDULED, (queue, task)),
-                bound=bound,
-                now=now,
-            )
-    duties, postponed = writing.rows(WAITING_DUTIES)[0]
-    if duties:
-        found.streams.append(writing.run(DUTIES, (now,)))
-    if postponed is not None:
-        _scheduled(found, postponed, partial(writing.run, POSTPONED), bound=bound, now=now)
+            text, key = (POSTPONED, ()) if duties else (SCHEDULED, (queue, task))
+            rows = partial(writing.run, text, key)
+            _scheduled(found, scheduled, rows, bound=bound, now=now)
     return found
 
 

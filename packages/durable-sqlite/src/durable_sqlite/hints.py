@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
@@ -15,6 +16,12 @@ from .statements import HINTS
 from .writer import FINISHED, Committed
 
 _VERSION: Final = "PRAGMA data_version"
+
+_SHORT: Final = 0.002
+"""Seconds between two looks while something goes on."""
+
+_HURRY: Final = 0.25
+"""Seconds for which something goes on after it was seen."""
 
 
 class Hints:
@@ -40,6 +47,9 @@ class Hints:
         with self._lock:
             if self._poller is not None:
                 self._poller.own(commit.counters)
+                if commit.queues:
+                    # What others may take up now they may soon have done.
+                    self._poller.hurry()
         self.tell(commit.queues, finished=commit.finished)
 
     def tell(self, queues: Iterable[str], *, finished: bool) -> None:
@@ -89,7 +99,7 @@ class Hints:
         with self._lock:
             self._listeners.discard(listener)
             if not self._listeners and self._poller is not None:
-                self._poller.stop.set()
+                self._poller.stop()
                 self._poller = None
 
     async def close(self) -> None:
@@ -100,7 +110,7 @@ class Hints:
         for listener in listeners:
             listener.end()
         if poller is not None:
-            poller.stop.set()
+            poller.stop()
             await asyncio.to_thread(poller.thread.join)
 
 
@@ -135,14 +145,37 @@ class _Poller:
 
     def __init__(self, hints: Hints, settings: Settings) -> None:
         self.begun = threading.Event()
-        self.stop = threading.Event()
         self.failure: Exception | None = None
+        self._stopped = False
         self._hints = hints
         self._settings = settings
         self._lock = threading.Lock()
         self._seen: dict[str, int] = {}
+        self._wake = threading.Event()
+        self._hurry_until = 0.0
         self.thread = threading.Thread(target=self._main, name="durable-sqlite-hints", daemon=True)
         self.thread.start()
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        self._stopped = True
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Look often for a while."""
+        now = time.monotonic()
+        sleeps = now > self._hurry_until
+        self._hurry_until = now + _HURRY
+        if sleeps:
+            self._wake.set()
+
+    def _pause(self) -> None:
+        """Wait for the next look: shortly while something goes on, longer when all is quiet."""
+        interval = self._settings.poll_interval
+        if time.monotonic() < self._hurry_until:
+            interval = min(interval, _SHORT)
+        if self._wake.wait(interval):
+            self._wake.clear()
 
     def own(self, counters: Mapping[str, int]) -> None:
         """Take note of counters that this storage has raised and told of itself."""
@@ -153,7 +186,7 @@ class _Poller:
                     self._seen[name] = counter
 
     def _main(self) -> None:
-        while not self.stop.is_set():
+        while not self._stopped:
             try:
                 self._watch()
             except Exception as error:  # noqa: BLE001 - see below
@@ -163,7 +196,7 @@ class _Poller:
                     self.begun.set()
                     return
                 # Writes and reads meet the trouble too, and have a caller to tell.
-                self.stop.wait(self._settings.poll_interval)
+                self._pause()
 
     def _watch(self) -> None:
         """Poll until told to stop, or until the database fails."""
@@ -174,14 +207,20 @@ class _Poller:
             if self.begun.is_set():
                 self._hints.reconnected()
             self.begun.set()
-            while not self.stop.wait(self._settings.poll_interval):
+            self._pause()
+            while not self._stopped:
                 before, version = version, session.control(_VERSION)
                 if version != before:
-                    raised = self._look(session)
-                    queues = [name for name in raised if name != FINISHED]
-                    self._hints.tell(queues, finished=FINISHED in raised)
+                    self._report(self._look(session))
+                self._pause()
         finally:
             session.close()
+
+    def _report(self, raised: list[str]) -> None:
+        if raised:
+            self.hurry()
+            queues = [name for name in raised if name != FINISHED]
+            self._hints.tell(queues, finished=FINISHED in raised)
 
     def _look(self, session: Session) -> list[str]:
         """Return the hints that were raised since the last look."""

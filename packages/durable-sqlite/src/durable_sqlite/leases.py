@@ -82,17 +82,20 @@ def beat(
 
 def marked(session: Session, executor: str) -> list[Head]:
     """Return what the executor holds and somebody asked to cancel, one more than a beat tells."""
-    return [head(row) for row in session.rows(ORDERS, (executor, _MAX_ORDERS + 1))]
+
+    def read() -> list[Head]:
+        return [head(row) for row in session.rows(ORDERS, (executor, _MAX_ORDERS + 1))]
+
+    return session.cached(("orders", executor), read)
 
 
-def expire(leases: Session, now: int) -> int:
-    """Remove the leases that have expired; return how many."""
-    return leases.run(EXPIRE, (now,)).rowcount
-
-
-def living(leases: Session) -> set[str]:
-    """Return the executors that have a lease."""
-    return {row[0] for row in leases.rows(LIVING)}
+def expire(leases: Session, now: int) -> tuple[int, set[str]]:
+    """Remove the leases that have expired; return how many, and who has a lease afterwards."""
+    rows = leases.rows(LIVING)
+    if all(expires_at >= now for _, expires_at in rows):
+        return 0, {executor for executor, _ in rows}
+    removed = leases.run(EXPIRE, (now,)).rowcount
+    return removed, {executor for executor, _ in leases.rows(LIVING)}
 
 
 def lease_page(leases: Session, limit: int, cursor: str | None) -> Page[Lease]:

@@ -4,7 +4,7 @@ import json
 
 from durable_core.storage import Phase
 
-from .leases import expire, living
+from .leases import expire
 from .rows import finish_row, read_head
 from .statements import FREE, HELD_BY, OWNERS
 from .writing import Writing
@@ -33,14 +33,14 @@ class Reaping:
         are freed, the next reap finds them. While the write lock is held nobody can claim, so
         what a late heartbeat finds agrees with one moment: that of the removal.
         """
-        self.leases += expire(writing.leases, self.now)
-        return _free_dead(writing, self.now, self.limit)
+        removed, living = expire(writing.leases, self.now)
+        self.leases += removed
+        return _free_dead(writing, living, self.now, self.limit)
 
 
-def _free_dead(writing: Writing, now: int, limit: int) -> tuple[int, bool]:
+def _free_dead(writing: Writing, alive: set[str], now: int, limit: int) -> tuple[int, bool]:
     """Free held rows of owners that have no lease."""
-    alive = living(writing.leases)
-    owners = [row[0] for row in writing.rows(OWNERS)]
+    owners = writing.cached("owners", lambda: [row[0] for row in writing.rows(OWNERS)])
     freed = 0
     for owner in owners:
         if owner in alive:

@@ -74,6 +74,7 @@ class Session:
         self.tally = tally
         self._open_leases = open_leases
         self._leases: Session | None = None
+        self._known: dict[object, tuple[tuple[int, int], Any]] = {}
 
     @property
     def leases(self) -> "Session":
@@ -104,6 +105,24 @@ class Session:
     def rows(self, text: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
         return self.run(text, parameters).fetchall()
+
+    def version(self) -> tuple[int, int]:
+        """Return what changes with every change of the database, by this connection or others."""
+        row = self.control("PRAGMA data_version")
+        return (0 if row is None else row[0], self.connection.total_changes)
+
+    def cached(self, key: object, read: Callable[[], T]) -> T:
+        """Return what was read last under a key, read anew if the database has changed since."""
+        version = self.version()
+        known = self._known.get(key)
+        if known is None or known[0] != version:
+            self._known[key] = known = (version, read())
+        value: T = known[1]
+        return value
+
+    def distrust(self) -> None:
+        """Forget what was read: changes were undone."""
+        self._known.clear()
 
     def carry_out(self, plan: Plan[T]) -> T:
         """Execute the statements of a plan and return its result."""

@@ -57,14 +57,13 @@ WAITING: Final = (
     "WHERE queue = q.value AND task = t.value AND lane = 1), "
     "(SELECT min(due) FROM ~executions INDEXED BY ~scheduled "
     "WHERE queue = q.value AND task = t.value AND lane = 2) "
-    "FROM json_each(?1) q, json_each(?2) t"
-)
-"""Which (queue, task) have claimable rows, and when their first scheduled row is due."""
-
-WAITING_DUTIES: Final = (
-    "SELECT EXISTS (SELECT 1 FROM ~executions INDEXED BY ~duties WHERE lane = 3), "
+    "FROM json_each(?1) q, json_each(?2) t "
+    "UNION ALL SELECT NULL, NULL, "
+    "EXISTS (SELECT 1 FROM ~executions INDEXED BY ~duties WHERE lane = 3), "
     "(SELECT min(due) FROM ~executions INDEXED BY ~postponed WHERE lane = 4)"
 )
+"""Which (queue, task), and which duties (NULL), have claimable rows, and when the first scheduled
+row is due."""
 
 READY: Final = (
     f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions INDEXED BY ~ready "
@@ -148,7 +147,7 @@ REGISTER: Final = (
 RENEW: Final = "UPDATE ~leases SET expires_at = ? WHERE executor = ?"
 SIGN_OFF: Final = "DELETE FROM ~leases WHERE executor = ?"
 EXPIRE: Final = "DELETE FROM ~leases WHERE expires_at < ?"
-LIVING: Final = "SELECT executor FROM ~leases"
+LIVING: Final = "SELECT executor, expires_at FROM ~leases"
 LIST_LEASES: Final = (
     "SELECT executor, started_at, expires_at, info FROM ~leases WHERE executor > ? "
     "ORDER BY executor LIMIT ?"

@@ -111,8 +111,7 @@ class Writer(JobThread):
         done = 0
         committed: Committed | None = None
         try:
-            writing = self.session()
-            begin(writing, self._settings.busy_timeout)
+            writing = self._begin()
             done = self._work(writing, batch)
             committed = self._commit(writing)
         except _CommitError as error:
@@ -130,6 +129,12 @@ class Writer(JobThread):
         self._tell(committed)
         return batch[done:]
 
+    def _begin(self) -> Writing:
+        writing = self.session()
+        begin(writing, self._settings.busy_timeout)
+        writing.changes = writing.connection.total_changes
+        return writing
+
     def _work(self, writing: Writing, batch: list[AnyJob]) -> int:
         """Carry out calls, in turn, while there is time; return how many."""
         stop = time.monotonic() + _LONGEST_BATCH
@@ -142,8 +147,7 @@ class Writer(JobThread):
     def _carry_out_apart(self, batch: list[AnyJob]) -> list[AnyJob]:
         """One call of a batch failed: carry out each so that it can be undone alone."""
         try:
-            writing = self.session()
-            begin(writing, self._settings.busy_timeout)
+            writing = self._begin()
             for job in batch:
                 self._work_apart(writing, job)
             committed = self._commit(writing)
@@ -165,6 +169,7 @@ class Writer(JobThread):
                 # SQLite has undone the neighbours too.
                 raise
             writing.control("ROLLBACK TO apart")
+            writing.distrust()
             self._fail([job], error)
         writing.control("RELEASE apart")
 
@@ -187,7 +192,6 @@ class Writer(JobThread):
         if changes != writing.changes:
             self.tally.commits += 1
             self._since_checkpoint += changes - writing.changes
-            writing.changes = changes
         return committed
 
     def _fail(self, jobs: list[AnyJob], error: Exception) -> None:
@@ -210,10 +214,10 @@ class Writer(JobThread):
         if writing is None:
             return
         writing.forget()
+        writing.distrust()
         try:
             if writing.connection.in_transaction:
                 writing.control("ROLLBACK")
-            writing.changes = writing.connection.total_changes
         except sqlite3.Error:
             # A connection that cannot roll back is of no use; the next call opens another.
             self.release()

@@ -14,7 +14,7 @@ class Writing(Session):
     Attributes:
         ready: Queues in which something may have become claimable.
         finished: Whether something finished.
-        changes: Rows changed on this connection until the last commit.
+        changes: Rows changed on this connection before the transaction.
         updates: Statements of `change_row` by the names of their columns.
         finishing: Statements of `finish_rows` by shape and size.
     """

@@ -100,7 +100,8 @@ class NewRows:
 def _due(call: Call[Any], now: int) -> int | None:
     task = call.task
     if isinstance(task, SleepingTask):
-        return None if task.timeout_us is None else now + task.timeout_us
+        ends = (task.options.timeout_us, task.options.deadline_us)
+        return min((now + end for end in ends if end is not None), default=None)
     start_at = task.enqueue_options.start_at_us
     due = now + task.options.delay_us if start_at is None else start_at
     deadline_us = task.options.deadline_us

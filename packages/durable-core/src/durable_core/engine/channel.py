@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..storage import ClosedError, OutcomeUnknownError, TemporaryError
+from ..storage import ClosedError, OutcomeUnknownError, StorageError, TemporaryError
 from .clock import Clock, sleep
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
 
 _LOG = logging.getLogger("durable.storage")
+_UNCLASSIFIED_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -147,32 +148,41 @@ class Channel(Generic[ItemT, AnswerT]):
             self.in_flight = len(batch)
             try:
                 answers = await self._send([entry.item for entry in batch])
-            except (TemporaryError, OutcomeUnknownError) as error:
-                batch = self._still_wanted(batch, error)
-                if batch:
-                    _LOG.warning(
-                        "%s of %d items: %s: %s; sent again",
-                        self._name,
-                        len(batch),
-                        type(error).__name__,
-                        error,
-                    )
-                    await sleep(self._clock, self._pause(failures))
-                failures += 1
+                self._check(len(batch), len(answers))
             except Exception as error:  # noqa: BLE001 - handed to those who wait
-                if len(batch) == 1 or isinstance(error, ClosedError):
+                failures += 1
+                if _again(error, len(batch), failures):
+                    batch = await self._rest(batch, error, failures)
+                elif len(batch) == 1 or isinstance(error, ClosedError):
                     for entry in batch:
                         entry.fail(error)
                     return
-                middle = len(batch) // 2
-                await self._write(batch[:middle])
-                batch = batch[middle:]
+                else:
+                    middle = len(batch) // 2
+                    await self._write(batch[:middle])
+                    batch, failures = batch[middle:], 0
             else:
                 for entry, answer in zip(batch, answers, strict=True):
                     entry.answer(answer)
                 return
             finally:
                 self.in_flight = 0
+
+    def _check(self, items: int, answers: int) -> None:
+        if answers != items:
+            msg = f"{self._name}: the storage gave {answers} answers to {items} items"
+            raise RuntimeError(msg)
+
+    async def _rest(
+        self, batch: list[Entry[ItemT, AnswerT]], error: Exception, failures: int
+    ) -> list[Entry[ItemT, AnswerT]]:
+        """Pause before the same items are sent again; return those that are still wanted."""
+        batch = self._still_wanted(batch, error)
+        if batch:
+            what = type(error).__name__
+            _LOG.warning("%s of %d items: %s: %s; sent again", self._name, len(batch), what, error)
+            await sleep(self._clock, self._pause(failures - 1))
+        return batch
 
     def _still_wanted(
         self, batch: list[Entry[ItemT, AnswerT]], error: Exception
@@ -189,3 +199,14 @@ class Channel(Generic[ItemT, AnswerT]):
     def _pause(self, failures: int) -> float:
         """Return seconds: 25 ms doubled each time up to 2 s, spread by half."""
         return min(2.0, 0.025 * 2.0 ** min(failures, 10)) * (0.5 + self._jitter() / 2)
+
+
+def _again(error: Exception, items: int, failures: int) -> bool:
+    """Whether the same items are sent again.
+
+    What a storage has not classified counts as an unknown outcome (ERROR-3), but not for ever:
+    an item that upsets the storage must not hold up the others.
+    """
+    if isinstance(error, TemporaryError | OutcomeUnknownError):
+        return True
+    return not isinstance(error, StorageError) and items == 1 and failures < _UNCLASSIFIED_TRIES

@@ -149,8 +149,9 @@ class Claimer:
                     self._unsure = True
                 self._reason.set()
                 await sleep(self._clock, 0.25)
-            except StorageError:
+            except Exception:  # noqa: BLE001 - whatever it was, work is waiting
                 _LOG.exception("claiming failed; tried again later")
+                self._unsure = True
                 await sleep(self._clock, 1.0)
             finally:
                 self._claiming = False

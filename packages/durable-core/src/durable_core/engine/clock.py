@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -103,6 +103,11 @@ class StorageTime:
         self._clock = clock
         self._sample: _Sample | None = None
         self._jumped_at = float("-inf")
+
+    async def ask(self, read: Callable[[], Awaitable[int]]) -> None:
+        """Take a sample: ask the storage for its time, µs."""
+        sent = self._clock.monotonic()
+        self.sampled(await read(), sent, self._clock.monotonic())
 
     def sampled(self, storage_us: int, sent: float, received: float) -> None:
         """Take note of what the storage answered.

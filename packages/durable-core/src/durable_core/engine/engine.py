@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,15 +13,12 @@ from ..storage import (
     Cancelled,
     CancelOutcome,
     Finish,
-    Finished,
     Head,
-    Hint,
     Inserted,
     InsertOutcome,
     NewExecution,
     Phase,
     PulseConnection,
-    Ready,
     Reaped,
     SchemaMissingError,
     Status,
@@ -43,6 +40,7 @@ from .heart import Heart
 from .hooks import HookRelay, Hooks
 from .ids import new_owner
 from .isolation import Isolation
+from .listening import Hints
 from .retention import Retention
 from .run import Services
 from .runner import Callbacks, Runner
@@ -153,7 +151,7 @@ class Engine:
         )
         self.retention = Retention(self.writer, clock=clock, time=self.time)
         self._inserting: set[str] = set()
-        self._hinted = False
+        self.hints = Hints(self.claimer, self.waiters)
         self._accepting = False
         self._rebirth: asyncio.Task[None] | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -172,7 +170,7 @@ class Engine:
         if report.missing:
             msg = f"the schema is incomplete: {'; '.join(report.missing)}: allow it to migrate"
             raise SchemaMissingError(msg)
-        await self.writer.patiently(self._ask_time)
+        await self.writer.patiently(partial(self.time.ask, self.storage.clock))
         if not self.settings.client_only:
             await self.writer.patiently(self._register)
             self.claimer.start()
@@ -180,8 +178,7 @@ class Engine:
                 self._spawn(self.retention.keep(self.settings.retention), "durable purge")
         self._accepting = True
         if (listener := listener_of(self.storage)) is not None:
-            hints = listener.listen(queues=self.settings.queues)
-            self._spawn(self._listen(hints), "durable hints")
+            self._spawn(self.hints.listen(listener, self.settings.queues), "durable hints")
 
     async def stop(self, timeout: float) -> None:
         """Shut down: claim nothing more, let running work end, hand back what does not.
@@ -221,15 +218,10 @@ class Engine:
         await self.heart.stop(sign_off=not self.settings.client_only)
         self._workers.close()
 
-    async def _ask_time(self) -> None:
-        sent = self.clock.monotonic()
-        storage_us = await self.storage.clock()
-        self.time.sampled(storage_us, sent, self.clock.monotonic())
-
     async def fresh_time(self) -> None:
         """Ask for the storage's time before it is written, if no heartbeat has told it lately."""
         if self.time.age > self.settings.lease:
-            await self.writer.patiently(self._ask_time)
+            await self.writer.patiently(partial(self.time.ask, self.storage.clock))
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         self._background.append(asyncio.create_task(work, name=name))
@@ -351,7 +343,7 @@ class Engine:
     def _poll(self) -> float:
         if self.settings.poll_interval is not None:
             return self.settings.poll_interval
-        return 10.0 if self._hinted else 2.0
+        return 10.0 if self.hints.heard else 2.0
 
     def _ended(self, execution_id: str, transition: Finish) -> None:
         output, error = transition.output, transition.error
@@ -391,22 +383,6 @@ class Engine:
                 break
         self._rebirth = None
         self.claimer.wake()
-
-    async def _listen(self, hints: AsyncIterator[Hint]) -> None:
-        try:
-            async for hint in hints:
-                self._hinted = self.waiters.hinted = True
-                if isinstance(hint, Ready):
-                    self.claimer.wake()
-                elif isinstance(hint, Finished):
-                    self.waiters.look_soon()
-                else:
-                    self.claimer.wake()
-                    self.waiters.look_soon()
-        except StorageError as error:
-            _LOG.warning("hints have stopped: %s; polling instead", error)
-        finally:
-            self._hinted = self.waiters.hinted = False
 
     @property
     def idle(self) -> bool:

@@ -66,6 +66,7 @@ class Heart:
         self._task: asyncio.Task[None] | None = None
         self._thread: _PulseThread | None = None
         self._beaten = asyncio.Event()
+        self._lost = False
 
     @property
     def owner(self) -> str:
@@ -84,6 +85,7 @@ class Heart:
             StorageError: The first heartbeat failed for good.
         """
         self._owner = owner
+        self._lost = False
         sent = self._clock.monotonic()
         beat = await self._storage.heartbeat(
             executor=owner,
@@ -144,7 +146,7 @@ class Heart:
             beat = await self._storage.heartbeat(
                 executor=self._owner, ttl=self._ttl_us, now=self._time.now()
             )
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - the next beat may succeed
             _LOG.warning("heartbeat of %s failed: %s", self._owner, error)
         else:
             self._took(beat, sent, self._clock.monotonic())
@@ -153,7 +155,9 @@ class Heart:
         self._time.sampled(beat.clock, sent, received)
         if not beat.alive:
             self._valid_until = float("-inf")
-            self._on_lost()
+            if not self._lost:
+                self._lost = True
+                self._on_lost()
             return
         self._valid_until = sent + self._ttl
         self._beaten.set()
@@ -170,7 +174,7 @@ class Heart:
                     self._on_reaped(reaped)
                 if not reaped.more:
                     return
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - nobody else would reap
             _LOG.warning("reaping failed: %s; tried again after the next heartbeat", error)
 
     def beat_in_thread(self, connection: PulseConnection) -> tuple[Beat, float, float] | None:
@@ -180,7 +184,7 @@ class Heart:
             beat = connection.beat(executor=self._owner, ttl=self._ttl_us, now=self._time.now())
         except ClosedError:
             return None
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - the next beat may succeed
             _LOG.warning("heartbeat of %s failed: %s", self._owner, error)
             return None
         return beat, sent, self._clock.monotonic()
@@ -235,20 +239,37 @@ class _PulseThread:
         self._loop_seen = self._heart.clock.monotonic()
 
     def _run(self) -> None:
-        connection = self._open()
+        connection: PulseConnection | None = None
+        every = self._heart.beat_every
+        pause = every
+        while not self._stopped.wait(pause):
+            if self._silent():
+                pause = every
+                continue
+            owner = self._heart.owner
+            connection = connection or self._opened()
+            told = None if connection is None else self._heart.beat_in_thread(connection)
+            pause = every if told is not None else every / 4
+            if told is not None:
+                self._tell(*told, owner)
+            elif connection is not None:
+                self._closed(connection)
+                connection = None
+        if connection is not None:
+            self._closed(connection)
+
+    def _opened(self) -> PulseConnection | None:
         try:
-            pause = self._heart.beat_every
-            while not self._stopped.wait(pause):
-                if self._silent():
-                    pause = self._heart.beat_every
-                    continue
-                owner = self._heart.owner
-                told = self._heart.beat_in_thread(connection)
-                pause = self._heart.beat_every if told is not None else self._heart.beat_every / 4
-                if told is not None:
-                    self._tell(*told, owner)
-        finally:
+            return self._open()
+        except Exception as error:  # noqa: BLE001 - tried again at the next beat
+            _LOG.warning("a connection for heartbeats could not be opened: %s", error)
+            return None
+
+    def _closed(self, connection: PulseConnection) -> None:
+        try:
             connection.close()
+        except Exception as error:  # noqa: BLE001 - there is nothing left to do with it
+            _LOG.warning("a connection for heartbeats could not be closed: %s", error)
 
     def _silent(self) -> bool:
         stuck_for = self._heart.clock.monotonic() - self._loop_seen

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 
 
 def new_id(now: int) -> str:
@@ -38,7 +39,8 @@ def new_owner(name: str) -> str:
 
     A restarted executor is never taken for the one before it (protocol finding F14).
     """
-    return f"{name[:40]}.{os.urandom(6).hex()}"
+    printable = re.sub(r"[^\x21-\x7e]", "-", name[:40])
+    return f"{printable}.{os.urandom(6).hex()}"
 
 
 def new_request() -> str:

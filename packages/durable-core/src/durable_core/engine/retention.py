@@ -3,7 +3,6 @@
 import logging
 from functools import partial
 
-from ..storage import StorageError
 from .clock import Clock, StorageTime, sleep
 from .writer import Writer
 
@@ -44,7 +43,7 @@ class Retention:
         while True:
             try:
                 await self.purge(int(seconds * 1e6))
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001 - nobody else would purge
                 _LOG.warning("purging failed: %s; tried again later", error)
             await sleep(self._clock, max(1.0, min(_LONGEST_PAUSE, seconds / 10)))
 

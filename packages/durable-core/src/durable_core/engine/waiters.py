@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..storage import FINISHED_STATUSES, Record, Status, StorageError
+from ..storage import FINISHED_STATUSES, Record, Status
 from .clock import Clock, wait_until
 from .writer import Writer
 
@@ -149,7 +149,7 @@ class Waiters:
                     if head is None or head.status in FINISHED_STATUSES
                 ]
                 records = await self._writer.storage.get(ids=done) if done else ()
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits
                 _LOG.warning("looking for results failed: %s; tried again later", error)
                 return
             for id_, record in zip(done, records, strict=True):

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 from ..tasks.task import FunctionTask, RunIn
@@ -41,8 +40,9 @@ class Workers:
 
     def in_thread(self, call: Callable[[], object]) -> "Future[object]":
         """Run a call in a thread, with a copy of the caller's context variables."""
-        run = partial(copy_context().run, _fit_for_futures, call)
-        return self._placed(RunIn.THREAD, self._threads.submit(run))
+        context = copy_context()
+        work = self._threads.submit(lambda: context.run(_fit_for_futures, call))
+        return self._placed(RunIn.THREAD, work)
 
     def in_process(
         self, task: FunctionTask[..., Any], args: Sequence[object], kwargs: Mapping[str, object]

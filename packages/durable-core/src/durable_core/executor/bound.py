@@ -10,8 +10,9 @@ from ..engine.kinds.builtin import CANCEL, WAKE, cancel_input, wake_input
 from ..errors import IdConflictError
 from ..storage import BoundStorage, Inserted, InsertOutcome, NewExecution, Wake
 from ..tasks.kinds import SleepingTask
-from ..tasks.task import Call, Task
+from ..tasks.task import Call, Task, must_be_call, must_be_task
 from .handle import Handle
+from .sleepers import check_wake_key, wake_payload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +41,7 @@ class BoundExecutor:
             InputError: The arguments do not fit.
             IdConflictError: The id or key exists for another task or input.
         """
+        must_be_task(task)
         (handle,) = await self.enqueue_many([task.call(*args, **kwargs)])
         return handle
 
@@ -51,6 +53,7 @@ class BoundExecutor:
         """
         calls = list(calls)
         for call in calls:
+            must_be_call(call, "what enqueue_many is given")
             self._known(call.task)
         await self._engine.fresh_time()
         now = self._engine.time.now()
@@ -76,10 +79,11 @@ class BoundExecutor:
             OutputError: The value does not fit the task's output type.
         """
         self._known(task)
+        check_wake_key(key)
         item = Wake(
             task=task.name,
             wake_key=key,
-            payload=task.output_codec.encode(value),
+            payload=wake_payload(task, value),
             request="later",
         )
         keep_for = None if keep is None else to_us(keep, "keep")

@@ -19,6 +19,7 @@ from ..errors import (
     OptionError,
     UnknownTaskError,
 )
+from ..options import TaskOptions
 from ..storage import (
     CancelOutcome,
     Storage,
@@ -26,7 +27,7 @@ from ..storage import (
 from ..storage.adapters import Metered, MethodMetrics, binder_of
 from ..tasks.definitions import Definitions
 from ..tasks.registry import Tasks
-from ..tasks.task import Call, Task
+from ..tasks.task import Call, Task, must_be_call, must_be_task
 from .bound import BoundExecutor, handle_of
 from .checks import at_least, seconds
 from .handle import Handle, results_of
@@ -109,6 +110,8 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         if isinstance(queues, str) or not queues:
             msg = f"queues must be a list with at least one name, not {queues!r}"
             raise OptionError(msg)
+        for queue in queues:
+            TaskOptions.build(queue=queue)
         self._settings = Settings(
             name=name or socket.gethostname(),
             queues=tuple(dict.fromkeys(queues)),
@@ -272,6 +275,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
             StorageError: The storage was away for longer than the executor's `patience`.
                 Enqueueing again with the same id or key is safe.
         """
+        must_be_task(task)
         return await self._enqueue(task.call(*args, **kwargs))
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
@@ -289,6 +293,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         engine = self.engine
         calls = list(calls)
         for call in calls:
+            must_be_call(call, "what enqueue_many is given")
             self.check_known(call.task)
         await engine.fresh_time()
         now = engine.time.now()

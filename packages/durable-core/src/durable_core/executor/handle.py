@@ -10,7 +10,7 @@ from ..engine.calls import FINALIZER
 from ..engine.engine import Engine
 from ..engine.ids import new_request
 from ..engine.kinds.inputs import child_result
-from ..engine.waiters import Ended, Many, One
+from ..engine.waiters import Ended, Many, One, ended_of
 from ..errors import ExecutionNotFoundError, WaitTimeoutError
 from ..storage import CancelOutcome, Query, Record, Status
 from ..tasks.results import ChildResult
@@ -167,6 +167,8 @@ class Handle(Generic[R_co]):
             engine.waiters.remove(self.id, one)
             if timer is not None:
                 timer.cancel()
+        if how is None and (record := await self._record()).finished:
+            how = ended_of(record)
         if how is None:
             raise WaitTimeoutError(
                 f"execution {self.id} of task {self.task.name!r} has not ended after "

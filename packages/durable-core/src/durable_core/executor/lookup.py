@@ -3,14 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from enum import StrEnum
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from ..durations import Duration, to_us
 from ..engine.engine import Engine
+from ..errors import OptionError
 from ..options import EnqueueOptions
 from ..storage import CountBy, Query, Status
 from ..tasks.task import Task
 from .execution import Executions, execution_of
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class Lookup(ABC):
@@ -89,7 +93,7 @@ class Lookup(ABC):
             cap: Stop counting there.
         """
         query = _query(task, statuses, tags, queue=queue)
-        split = None if by is None else CountBy(by)
+        split = None if by is None else _one_of(CountBy, by, "by")
         engine = self.engine
         return dict(
             await engine.writer.patiently(
@@ -122,7 +126,11 @@ def _query(
 ) -> Query:
     name = task.name if isinstance(task, Task) else task
     return Query(
-        statuses=None if statuses is None else frozenset(statuses),
+        statuses=(
+            None
+            if statuses is None
+            else frozenset(_one_of(Status, status, "statuses") for status in statuses)
+        ),
         tasks=None if name is None else frozenset({name}),
         tags=frozenset(tags),
         created_from=_since_epoch(created_after),
@@ -133,3 +141,12 @@ def _query(
 
 def _since_epoch(moment: datetime | None) -> int | None:
     return EnqueueOptions(start_at=moment).start_at_us
+
+
+def _one_of(kind: type[E], value: str, what: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(repr(member.value) for member in kind)
+        msg = f"{what}: {value!r} is none of {known}"
+        raise OptionError(msg) from None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from ..durations import Duration, to_us
 from ..engine.engine import Engine
 from ..engine.ids import new_request
+from ..errors import InputError, OutputError
 from ..failure import ErrorInfo
 from ..storage import Phase, Wake, WakeOutcome
 from ..tasks.kinds import SleepingTask
@@ -16,6 +17,8 @@ R = TypeVar("R")
 
 DEFAULT_KEEP = timedelta(days=1)
 """How long a wake-up that arrives before its sleeper is kept."""
+
+_LONGEST_KEY = 191
 
 
 class Sleepers(ABC):
@@ -53,7 +56,7 @@ class Sleepers(ABC):
         Raises:
             OutputError: The value does not fit the task's output type.
         """
-        payload = task.output_codec.encode(value)
+        payload = wake_payload(task, value)
         return await self._wake(task, key, Phase.COMPLETED, payload, keep)
 
     async def wake_failed(
@@ -89,6 +92,7 @@ class Sleepers(ABC):
     ) -> WakeOutcome:
         engine = self.engine
         self.check_known(task)
+        check_wake_key(key)
         await engine.fresh_time()
         keep_until = None if keep is None else engine.time.now() + to_us(keep, "keep")
         item = Wake(
@@ -100,3 +104,28 @@ class Sleepers(ABC):
             keep_until=keep_until,
         )
         return (await engine.wake(item)).outcome
+
+
+def wake_payload(task: SleepingTask[R], value: R) -> bytes:
+    """Return a sleeper's result, encoded.
+
+    Raises:
+        OutputError: It does not fit the task's output type.
+    """
+    try:
+        return task.output_codec.encode(value)
+    except OutputError as error:
+        reason = error.__cause__ or error
+        msg = f"the value for a sleeper of task {task.name!r} does not fit its output: {reason}"
+        raise OutputError(msg) from error
+
+
+def check_wake_key(key: str) -> None:
+    """Refuse a key that no sleeper can have.
+
+    Raises:
+        InputError: It is empty, too long, or contains NUL.
+    """
+    if not 1 <= len(key) <= _LONGEST_KEY or "\0" in key:
+        msg = f"a wake key must have 1 to {_LONGEST_KEY} characters and no NUL: {key[:60]!r}"
+        raise InputError(msg)

@@ -206,12 +206,11 @@ class Compositions(ABC):
         """
         made: SleepingTask[R] = SleepingTask(
             check_name(name),
-            options=TaskOptions.build(priority=priority, queue=queue, tags=tags),
+            options=TaskOptions.build(timeout=timeout, priority=priority, queue=queue, tags=tags),
             input_codec=InputCodec.of(
                 _by_key, self.serializer, task=name, skip_context=False, validate=None
             ),
             output_codec=OutputCodec.of(output, self.serializer, name),
-            timeout_us=None if timeout is None else to_us(timeout, "timeout"),
         )
         self.register(made)
         return made

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ..codec.output import OutputCodec
-from ..codec.signature import InputCodec
 from ..options import TaskOptions
 from .results import Joined, LoopResult
 from .task import Call, FunctionTask, Task
@@ -66,6 +65,8 @@ class SequenceTask(Task[P, R_co]):
         steps: The tasks, in order.
     """
 
+    refused_options = frozenset({"retries", "timeout"})
+
     def __init__(self, name: str, steps: Sequence[Task[..., Any]], *, options: TaskOptions) -> None:
         super().__init__(
             name,
@@ -84,6 +85,8 @@ class LoopTask(Task[P, LoopResult[ValueT]], Generic[P, ValueT]):
         max_iterations: At most so many.
         delay_us: Returns the pause before an iteration, by its number (1 is the second), µs.
     """
+
+    refused_options = frozenset({"retries", "timeout"})
 
     def __init__(
         self,
@@ -104,21 +107,10 @@ class LoopTask(Task[P, LoopResult[ValueT]], Generic[P, ValueT]):
 class SleepingTask(Task[[str], R_co]):
     """Runs nothing: it ends when somebody wakes it by its key, or when its time is over.
 
-    Attributes:
-        timeout_us: How long it sleeps at most, µs; None for ever.
+    Its timeout is how long it sleeps at most.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        options: TaskOptions,
-        input_codec: InputCodec,
-        output_codec: OutputCodec,
-        timeout_us: int | None,
-    ) -> None:
-        super().__init__(name, options=options, input_codec=input_codec, output_codec=output_codec)
-        self.timeout_us = timeout_us
+    refused_options = frozenset({"retries", "delay", "start_at"})
 
     def call(self, key: str) -> Call[R_co]:
         """Return a call of a sleeper with this wake key.

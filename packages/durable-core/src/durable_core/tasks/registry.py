@@ -1,6 +1,6 @@
 """The known tasks."""
 
-from collections.abc import Iterator, KeysView
+from collections.abc import Callable, Iterator, KeysView
 from typing import Any
 
 from ..codec.output import OutputCodec
@@ -20,6 +20,7 @@ class Tasks(Definitions):
     def __init__(self, *, serializer: Serializer | None = None) -> None:
         self._serializer = serializer or JsonSerializer()
         self._tasks: dict[str, Task[..., Any]] = {}
+        self._followers: list[Callable[[Task[..., Any]], None]] = []
 
     @property
     def serializer(self) -> Serializer:
@@ -36,15 +37,18 @@ class Tasks(Definitions):
             )
             raise TaskDefinitionError(msg)
         self._tasks[task.name] = task
+        for follow in self._followers:
+            follow(task)
 
     def include(self, other: "Tasks") -> None:
-        """Make all tasks of another registry known here, too.
+        """Make all tasks of another registry known here, too, those defined later included.
 
         Raises:
             TaskDefinitionError: A name is taken by another task.
         """
         for task in other:
             self.register(task)
+        other._followers.append(self.register)  # noqa: SLF001 - another of this very class
 
     def find(self, name: str) -> Task[..., Any] | None:
         """Return the task of this name, or None."""

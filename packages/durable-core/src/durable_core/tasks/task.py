@@ -1,6 +1,7 @@
 """What users write: functions made durable, and calls of them."""
 
 import copy
+import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 from ..codec.output import OutputCodec
 from ..codec.signature import InputCodec
 from ..durations import Duration
-from ..errors import OptionError
+from ..errors import InputError, OptionError
 from ..options import EnqueueOptions, Policy, RetryPolicy, TaskOptions
 from .context import detached
 
@@ -53,6 +54,9 @@ class Task(Generic[P, R_co]):
         options: Policy for new executions.
         enqueue_options: What `with_options` has set beyond the task's own options.
     """
+
+    refused_options: frozenset[str] = frozenset()
+    """Options of `with_options` that mean nothing to this kind of task."""
 
     def __init__(
         self,
@@ -120,6 +124,11 @@ class Task(Generic[P, R_co]):
         Raises:
             OptionError: A value is out of range; the message says which and what is allowed.
         """
+        given = {"retries": retries, "timeout": timeout, "delay": delay, "start_at": start_at}
+        for option in sorted(self.refused_options):
+            if given.get(option) is not None:
+                msg = f"{option} means nothing to {self!r}: {_WHY_REFUSED[option]}"
+                raise OptionError(msg)
         if delay is not None and start_at is not None:
             msg = "give either delay or start_at: both say when the first run is due"
             raise OptionError(msg)
@@ -145,6 +154,43 @@ class Task(Generic[P, R_co]):
     def __repr__(self) -> str:
         """Return the kind and the name."""
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+_WHY_REFUSED = {
+    "retries": "it belongs to the tasks that it is made of, or it runs nothing",
+    "timeout": "it belongs to the tasks that it is made of; limit the whole by deadline",
+    "delay": "it waits from the moment it is enqueued",
+    "start_at": "it waits from the moment it is enqueued",
+}
+
+
+def must_be_task(value: object) -> None:
+    """Refuse to enqueue what is no task.
+
+    Raises:
+        InputError: What it is, and what to do.
+    """
+    if isinstance(value, Task):
+        return
+    if isinstance(value, Call):
+        msg = "give a task and its arguments, not a call of it; or use enqueue_many([call])"
+    else:
+        msg = f"{value!r} is no task: decorate the function with @executor.task or @tasks.task"
+    raise InputError(msg)
+
+
+def must_be_call(value: object, where: str) -> None:
+    """Refuse what is no call of a task.
+
+    Raises:
+        InputError: What it is, and what to do.
+    """
+    if isinstance(value, Call):
+        return
+    if inspect.iscoroutine(value):
+        value.close()
+    msg = f"{where} must be calls, not {type(value).__name__}: write task.call(...) for task(...)"
+    raise InputError(msg)
 
 
 def _same_exceptions(given: RetryPolicy, own: RetryPolicy) -> RetryPolicy:

@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...errors import ChildrenFailedError, OptionError, OutputError, PayloadTooLargeError
+from ...errors import (
+    ChildrenFailedError,
+    InputError,
+    OptionError,
+    OutputError,
+    PayloadTooLargeError,
+)
 from ...failure import ErrorInfo
 from ...storage import NewExecution, Phase, Query, Status, Transition
 from ...tasks.kinds import OnChildFailure, ParentTask
 from ...tasks.registry import Tasks
 from ...tasks.results import ParentResult, is_fan_out
-from ...tasks.task import FunctionTask
+from ...tasks.task import FunctionTask, must_be_call
 from ..attempt import Succeeded
 from ..calls import FINALIZER
 from ..run import Run, UnfitError, unfit
@@ -42,7 +48,7 @@ async def _spawn(run: Run, task: ParentTask[..., Any], tasks: Tasks) -> Transiti
         return run.after(result)
     try:
         output, children = _checked(run, task, result.value)
-    except (OutputError, PayloadTooLargeError, OptionError) as error:
+    except (InputError, OutputError, PayloadTooLargeError, OptionError) as error:
         return run.failed(Phase.FAILED, ErrorInfo.from_exception(error, retryable=False))
     state = ParentState(output=output)
     if not children:
@@ -73,6 +79,8 @@ def _checked(
         raise PayloadTooLargeError(
             task.name, "own output", len(output), run.services.max_output, "max_output"
         )
+    for call in value.children:
+        must_be_call(call, f"the children of {task.name!r}")
     return output, [run.child(call, index) for index, call in enumerate(value.children)]
 
 
