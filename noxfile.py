@@ -17,7 +17,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import workspace  # noqa: E402  # found only once tools/ is on the path
+import servers  # noqa: E402  # found only once tools/ is on the path
+import workspace  # noqa: E402  # likewise
 
 VENV = ROOT / ".venv"
 BUILD = ROOT / "build"
@@ -64,6 +65,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, on all processors (posargs: pytest's arguments)."""
     _enter(session)
+    _install_servers(session)
     _run(session, "pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
@@ -113,18 +115,31 @@ def _targets(session: nox.Session) -> dict[str, Path]:
     return {name: known[name] for name in wanted}
 
 
+def _install_servers(session: nox.Session) -> None:
+    try:
+        for install in servers.INSTALLERS.values():
+            install()
+    except servers.NotAvailableError as error:
+        session.error(str(error))
+
+
 def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
     certificate = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     certificate.unlink(missing_ok=True)
-    session.run(
-        program, "certify", str(file), "--target", name, "--certificate", str(certificate),
-    )  # fmt: skip
+    try:
+        with servers.servers([name]) as environment:
+            session.run(
+                program, "certify", str(file), "--target", name,
+                "--certificate", str(certificate), env=dict(environment),
+            )  # fmt: skip
+    except servers.NotAvailableError as error:
+        session.error(f"{name} NOT RUN: {error}")
 
 
 @nox.session
 def certify(session: nox.Session) -> None:
-    """Certify storages; certificates go to build/certificates (posargs: memory, sqlite, …)."""
+    """Certify storages; certificates go to build/certificates (posargs: memory, postgres, …)."""
     _enter(session)
     program = str(VENV / "bin" / "durable-conformance")
     for name, file in _targets(session).items():
@@ -162,7 +177,8 @@ def wheels(session: nox.Session) -> None:
     for name, file in _targets(session).items():
         # Away from the tree: neither its sources nor its pytest settings may help.
         with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
-            shutil.copy(file, place)
+            for module in (file, *workspace.helpers(file)):
+                shutil.copy(module, place)
             with session.chdir(place):
                 _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
 

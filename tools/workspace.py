@@ -57,6 +57,12 @@ def targets() -> dict[str, Path]:
     return found
 
 
+def helpers(file: Path) -> list[Path]:
+    """Return the modules beside a file of tests that its storage's certification imports."""
+    package = file.parents[1].name.removeprefix("durable-")
+    return sorted(file.parent.glob(f"{package}_*.py"))
+
+
 def pythons() -> list[str]:
     """Return the Python versions that core's classifiers name, oldest first."""
     prefix = "Programming Language :: Python :: 3."

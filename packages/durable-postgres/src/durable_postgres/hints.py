@@ -1,0 +1,265 @@
+"""Hints: heard on a connection of their own, sent after the commit, many in one statement."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from durable_core.storage import (
+    Finished,
+    Hint,
+    Ready,
+    Reconnected,
+)
+
+from .connections import driver_of
+from .errors import original, translate
+from .session import Driver, Told
+from .settings import Settings
+from .statistics import Tally
+
+NOTIFY: Final = "SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p"
+
+_PER_ROW: Final = 0.000_2
+_LONGEST_PAUSE: Final = 0.05
+"""A busy writer's hints wait so many seconds per changed row, and so many at most."""
+
+_FIRST_RETRY: Final = 0.05
+_LONGEST_RETRY: Final = 5.0
+_ALIVE: Final = 30.0
+"""Seconds between two looks whether a silent connection still lives."""
+
+
+def payloads(told: Told, sender: str) -> list[str]:
+    """Return what to send: the sender, and a queue; without one, that something finished."""
+    queues = [f"{sender} {queue}" for queue in sorted(told.ready)]
+    return [*queues, sender] if told.finished else queues
+
+
+class Notifier:
+    """Sends hints: one statement at a time, what comes meanwhile goes with the next.
+
+    Args:
+        engine: Whose pool is used.
+        settings: Names the channel.
+        tally: Where statements are counted.
+    """
+
+    def __init__(self, engine: AsyncEngine, settings: Settings, tally: Tally) -> None:
+        self.sender = secrets.token_hex(8)
+        self._engine = engine
+        self._channel = settings.channel
+        self._tally = tally
+        self._waiting = Told()
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, told: Told) -> None:
+        """Send soon."""
+        self._waiting.ready |= told.ready
+        self._waiting.finished |= told.finished
+        self._waiting.rows += told.rows
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting.ready or self._waiting.finished:
+                told, self._waiting = self._waiting, Told()
+                # A hint that cannot be sent is lost, as hints may be.
+                with suppress(Exception):
+                    await self._notify(payloads(told, self.sender))
+                await asyncio.sleep(min(told.rows * _PER_ROW, _LONGEST_PAUSE))
+        finally:
+            self._task = None
+
+    async def _notify(self, texts: list[str]) -> None:
+        pooled = await self._engine.raw_connection()
+        try:
+            self._tally.statements += 1
+            self._tally.commits += 1
+            await driver_of(pooled).fetch(NOTIFY, self._channel, texts)
+        except BaseException:
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
+
+    async def close(self) -> None:
+        """Send what waits. Idempotent."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class Hints:
+    """The open listeners of one storage, and the connection on which other processes are heard.
+
+    Args:
+        engine: Its pool makes the connection.
+        settings: Names the channel.
+        notifier: Sends to other processes.
+        tally: Where statements are counted.
+        place: The database, for messages.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, settings: Settings, notifier: Notifier, tally: Tally, place: str
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._notifier = notifier
+        self._tally = tally
+        self._place = place
+        self._listeners: set[_Listener] = set()
+        self._line: _Line | None = None
+
+    @property
+    def driver(self) -> Driver | None:
+        """The connection on which hints are heard, if there is one."""
+        return None if self._line is None else self._line.driver
+
+    def committed(self, told: Told) -> None:
+        """Tell listeners here at once, and those elsewhere soon, what a commit has changed."""
+        if not told.ready and not told.finished:
+            return
+        self.tell(told.ready, finished=told.finished)
+        if not self._settings.pooler:
+            self._notifier.send(told)
+
+    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+        """Tell every listener what concerns it."""
+        ready = [Ready(queue=queue) for queue in queues]
+        for listener in tuple(self._listeners):
+            hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
+            if finished:
+                hints.append(Finished())
+            if hints:
+                listener.tell(hints)
+
+    def heard(self, payload: str) -> None:
+        """Take note of what another storage has sent."""
+        sender, _, queue = payload.partition(" ")
+        if sender != self._notifier.sender:
+            self.tell([queue] if queue else [], finished=not queue)
+
+    def reconnected(self) -> None:
+        """Tell every listener that hints may have been lost."""
+        for listener in tuple(self._listeners):
+            listener.tell([Reconnected()])
+
+    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+        """Yield hints, `Reconnected` first; what is not yet taken is told once."""
+        listener = _Listener(frozenset(queues))
+        try:
+            self._listeners.add(listener)
+            await self._connected()
+            yield Reconnected()
+            while not listener.over:
+                await listener.told.wait()
+                listener.told.clear()
+                waiting, listener.waiting = listener.waiting, {}
+                for hint in waiting:
+                    yield hint
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                await self._hang_up()
+
+    async def _connected(self) -> None:
+        if self._line is None:
+            self._line = _Line(self, self._engine, self._settings.channel, self._tally)
+        line = self._line
+        await line.begun.wait()
+        if line.failure is not None:
+            await self._hang_up()
+            cause = original(line.failure)
+            raise translate(cause, self._place, write=False, doubt=False, written=False) from cause
+
+    async def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    async def close(self) -> None:
+        """End all listeners. Idempotent."""
+        for listener in tuple(self._listeners):
+            listener.end()
+        self._listeners.clear()
+        await self._hang_up()
+
+
+class _Listener:
+    def __init__(self, queues: frozenset[str]) -> None:
+        self.queues = queues
+        self.told = asyncio.Event()
+        self.waiting: dict[Hint, None] = {}
+        self.over = False
+
+    def tell(self, hints: Iterable[Hint]) -> None:
+        self.waiting.update(dict.fromkeys(hints))
+        self.told.set()
+
+    def end(self) -> None:
+        self.over = True
+        self.told.set()
+
+
+class _Line:
+    """The connection on which hints are heard; made again whenever it breaks."""
+
+    def __init__(self, hints: Hints, engine: AsyncEngine, channel: str, tally: Tally) -> None:
+        self.begun = asyncio.Event()
+        self.failure: Exception | None = None
+        self.driver: Driver | None = None
+        self._hints = hints
+        self._engine = engine
+        self._channel = channel
+        self._tally = tally
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        pause = _FIRST_RETRY
+        while True:
+            try:
+                await self._hear()
+                pause = _FIRST_RETRY
+            except Exception as error:  # noqa: BLE001 - told to who waits; later it is tried again
+                if not self.begun.is_set():
+                    self.failure = error
+                    self.begun.set()
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_RETRY)
+
+    async def _hear(self) -> None:
+        """Listen until the connection breaks."""
+        pooled = await self._engine.raw_connection()
+        driver = self.driver = driver_of(pooled)
+        pooled.detach()
+        lost = asyncio.Event()
+        try:
+            driver.add_termination_listener(lambda _: lost.set())
+            self._tally.statements += 1
+            await driver.add_listener(self._channel, self._heard)
+            if self.begun.is_set():
+                self._hints.reconnected()
+            self.begun.set()
+            while not lost.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_ALIVE):
+                        await lost.wait()
+                    return
+                self._tally.statements += 1
+                await driver.execute("SELECT 1", timeout=_ALIVE)
+        finally:
+            self.driver = None
+            driver.terminate()
+
+    def _heard(self, _driver: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._hints.heard(str(payload))
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
