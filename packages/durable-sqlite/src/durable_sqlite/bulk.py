@@ -1,7 +1,5 @@
 """Many rows per statement: SQLite then works without Python, and without Python's lock."""
 
-# ruff: noqa: S608 - texts are made of constants; values are always parameters
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -9,7 +7,7 @@ from typing import Any, Final, TypeVar
 from durable_core.storage import UNSET, Finish
 
 from .records import Row
-from .statements import INSERTED_AFTER, INSERTS
+from .statements import FINISHES, INSERTS, NEWEST
 from .writing import Writing
 
 T = TypeVar("T")
@@ -48,14 +46,12 @@ def insert_rows(writing: Writing, rows: Sequence[Row]) -> list[bool]:
     """
     created: list[bool] = []
     for piece in pieces(rows):
-        cursor = writing.run(INSERT[len(piece)], [*chain.from_iterable(piece)])
-        made = cursor.rowcount
+        made = writing.run(INSERT[len(piece)], [*chain.from_iterable(piece)]).rowcount
         if made in (0, len(piece)):
             created += [made > 0] * len(piece)
         else:
-            # One statement numbers its new rows without a gap, after all that there were.
-            last = cursor.lastrowid or 0
-            fresh = {row[0] for row in writing.rows(INSERTED_AFTER, (last - made,))}
+            # New rows are numbered after all that there were.
+            fresh = {row[0] for row in writing.rows(NEWEST, (made,))}
             created += [row[0] in fresh for row in piece]
     return created
 
@@ -117,15 +113,14 @@ def finish_text(names: Sequence[str], shape: int, size: int) -> str:
         shape: See `finish_shape`.
         size: How many rows.
     """
-    columns = "".join(f"{name} = v.column{place}, " for place, name in enumerate(names, 6))
-    if shape & _RESET:
-        columns += "crashes = 0, "
+    assignments = "".join(f", {name} = excluded.{name}" for name in names)
     row = "(" + ", ".join("?" * (5 + len(names))) + ")"
-    return (
-        f"UPDATE ~executions AS e SET {columns}phase = v.column5, owner = NULL, due = NULL, "
-        "lane = NULL, ended_by = v.column3 || '/' || v.column4, finished_at = ? "
-        f"FROM (VALUES {', '.join([row] * size)}) AS v "
-        "WHERE e.rowid = (SELECT rowid FROM ~executions WHERE id = v.column1) "
-        "AND e.gen = v.column4 AND +e.owner = v.column3 AND +e.finished_at IS NULL "
-        "AND e.pending = 0 AND +e.parent_id IS v.column2"
+    inserted = {name: f"v.column{place}" for place, name in enumerate(names, 6)}
+    # A column that may not be empty, although it is never inserted.
+    inserted.setdefault("priority", "0")
+    return FINISHES.format(
+        columns="".join(f", {name}" for name in inserted),
+        values="".join(f", {value}" for value in inserted.values()),
+        rows=", ".join([row] * size),
+        assignments=assignments + (", crashes = 0" if shape & _RESET else ""),
     )

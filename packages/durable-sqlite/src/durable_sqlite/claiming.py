@@ -13,7 +13,6 @@ from durable_core.storage import Claimed, Record
 
 from .records import Row, claimed
 from .statements import (
-    BY_ROWIDS,
     CLAIM,
     CLAIMABLE_BY_ID,
     DUTIES,
@@ -22,6 +21,7 @@ from .statements import (
     POSTPONED,
     PROMOTE,
     READY,
+    RECORDS,
     SCHEDULED,
     WAITING,
 )
@@ -30,9 +30,9 @@ from .writing import Writing
 Place: TypeAlias = tuple[int, int]
 """Where a row stands in the order of a claim: minus its priority, and its due time."""
 
-_PRIORITY: Final = 12
-_DUE: Final = 14
-"""Columns of a row that begins with its rowid."""
+_PRIORITY: Final = 11
+_DUE: Final = 13
+"""Columns of a row of `RECORD_COLUMNS`."""
 
 _PROMOTED: Final = 1_000
 """How many scheduled rows a claim sorts into the ready ones at most."""
@@ -48,14 +48,14 @@ class _Found:
     Attributes:
         streams: Rows in claim order, each stream by itself.
         ready: (queue, task) of each stream, nothing for that of the duties.
-        due: Scheduled rows whose time has come: (due, priority, rowid).
+        due: Scheduled rows whose time has come: (due, priority, id).
         next_due: The earliest scheduled row whose time has not come.
         cut: Whether some scheduled rows whose time has come were not looked at.
     """
 
     streams: list[Cursor] = field(default_factory=list[Cursor])
     ready: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
-    due: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+    due: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
     next_due: int | None = None
     cut: bool = False
 
@@ -90,7 +90,7 @@ def claim_due(
 def claim_ids(writing: Writing, executor: str, ids: Sequence[str], limit: int, now: int) -> Claimed:
     """Claim by id, in the order of the ids."""
     wanted = list(dict.fromkeys(ids))
-    free = {row[1]: row for row in writing.rows(CLAIMABLE_BY_ID, (json.dumps(wanted), now))}
+    free = {row[0]: row for row in writing.rows(CLAIMABLE_BY_ID, (json.dumps(wanted), now))}
     rows = [free[id_] for id_ in wanted if id_ in free]
     return Claimed(
         records=_hold(writing, rows[:limit], executor, now), exhausted=len(rows) <= limit
@@ -141,11 +141,11 @@ def _scheduled(
         found.later(first)
         return
     rows = cursor()
-    for due, priority, rowid in islice(rows, bound):
+    for due, priority, id_ in islice(rows, bound):
         if due > now:
             found.later(due)
             return
-        found.due.append((due, priority, rowid))
+        found.due.append((due, priority, id_))
     after = next(rows, None)
     if after is not None:
         if after[0] > now:
@@ -158,9 +158,9 @@ def _choose(writing: Writing, found: _Found, limit: int) -> tuple[list[Row], boo
     """Return the first rows in claim order, and whether there are more."""
     streams: list[Iterable[Row]] = [*found.streams]
     found.due.sort(key=lambda row: (-row[1], row[0]))
-    ids = [rowid for _, _, rowid in found.due]
+    ids = [id_ for _, _, id_ in found.due]
     if ids:
-        arrived = writing.rows(BY_ROWIDS, (json.dumps(ids[:limit]),))
+        arrived = writing.rows(RECORDS, (json.dumps(ids[:limit]),))
         streams.append(sorted(arrived, key=_place))
     merged = heapq.merge(*streams, key=_place)
     taken = list(islice(merged, limit))
@@ -181,7 +181,7 @@ def _hold(writing: Writing, rows: Sequence[Row], executor: str, now: int) -> lis
     if rows:
         ids = json.dumps([row[0] for row in rows])
         writing.run(CLAIM, (executor, now, ids))
-    return [claimed(row[1:], executor, now) for row in rows]
+    return [claimed(row, executor, now) for row in rows]
 
 
 def _json(names: Collection[str]) -> str:

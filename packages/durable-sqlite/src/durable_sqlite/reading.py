@@ -22,6 +22,14 @@ from .statements import CHECKPOINTS, HEADS, RECORDS
 _LAST_ID: Final = "\x7f"
 """Sorts after every character that an id may have."""
 
+_IN_ORDER: Final = "~executions INDEXED BY ~created"
+
+# Two branches, because the index knows only those that are not their own root.
+_TREE: Final = (
+    "(SELECT * FROM ~executions WHERE id = ? AND +root_id = id UNION ALL "
+    "SELECT * FROM ~executions INDEXED BY ~descendants WHERE root_id = ? AND root_id <> id)"
+)
+
 _RUNNING: Final = frozenset({Status.RUNNING})
 _MAX_INT64: Final = 2**63 - 1
 
@@ -81,25 +89,27 @@ def search(
         conditions.append(f"({first}, id) > (?, ?)")
         parameters += _parse(cursor)
     columns = RECORD_COLUMNS if payload else HEAD_COLUMNS
-    index = _index(query)
-    # What one index finds quickly is sorted; it is little. All else is walked over in order.
-    order = first if index is None or query.parent_id is not None else f"+{first}"
+    source, given = _source(query)
     text = (
-        f"SELECT {columns} FROM ~executions {index or ''} {_and(conditions)} "
-        f"ORDER BY {order}, id LIMIT ?"
+        f"SELECT {columns} FROM {source or _IN_ORDER} {_and(conditions)} "
+        f"ORDER BY {first}, id LIMIT ?"
     )
-    return text, (*parameters, limit)
+    return text, (*given, *parameters, limit)
 
 
-def _index(query: Query) -> str | None:
-    """Return which index finds what is asked for, None if SQLite is to choose."""
-    if query.parent_id is not None:
-        return "INDEXED BY ~children"
+def _source(query: Query) -> tuple[str | None, Sequence[str]]:
+    """Return what finds the rows quickly, with its parameters; None if nothing does."""
     if query.root_id is not None:
-        return ""
+        return _TREE, (query.root_id, query.root_id)
+    if query.parent_id is not None:
+        return "~executions INDEXED BY ~children", ()
     if query.owner is not None or query.statuses == _RUNNING:
-        return "INDEXED BY ~held"
-    return None
+        return "~executions INDEXED BY ~held", ()
+    if query.id_prefix:
+        return "~executions INDEXED BY sqlite_autoindex_~executions_1", ()
+    if query.finished_from is not None:
+        return "~executions INDEXED BY ~finished", ()
+    return None, ()
 
 
 def count_all(
@@ -108,11 +118,14 @@ def count_all(
     """Count executions, as `Storage.count` says."""
     conditions, parameters = _where(query)
     value = "'*'" if by is None else _BY[by]
-    inner = f"SELECT {value} AS value FROM ~executions {_and(conditions)}"
+    source, given = _source(query)
+    inner = f"SELECT {value} AS value FROM {source or '~executions'} {_and(conditions)}"
     if cap is not None:
         inner += " LIMIT ?"
         parameters.append(max(cap, 0))
-    rows = session.rows(f"SELECT value, count(*) FROM ({inner}) GROUP BY value", parameters)
+    rows = session.rows(
+        f"SELECT value, count(*) FROM ({inner}) GROUP BY value", (*given, *parameters)
+    )
     counted = {row[0]: row[1] for row in rows}
     return counted if by is not None else {"*": counted.get("*", 0)}
 
@@ -144,13 +157,8 @@ def _where(query: Query) -> tuple[list[str], list[Any]]:
             conditions.append(condition)
             parameters.append(value)
     if query.root_id is not None:
-        # Two branches, because the index knows only those that are not their own root.
-        conditions.append(
-            "rowid IN (SELECT rowid FROM ~executions WHERE id = ? AND +root_id = id UNION ALL "
-            "SELECT rowid FROM ~executions INDEXED BY ~descendants "
-            "WHERE root_id = ? AND root_id <> id)"
-        )
-        parameters += (query.root_id, query.root_id)
+        conditions.append("root_id = ?")
+        parameters.append(query.root_id)
     if query.statuses == _RUNNING:
         conditions.append("owner IS NOT NULL AND finished_at IS NULL")
     elif query.statuses is not None:

@@ -48,10 +48,10 @@ def _free_dead(writing: Writing, alive: set[str], now: int, limit: int) -> tuple
         held = writing.rows(HELD_BY, (owner, limit - freed + 1))
         more = len(held) > limit - freed
         held = held[: limit - freed]
-        queues = {row[2] for row in held if not row[3]}
-        writing.run(FREE, (json.dumps([row[0] for row in held if not row[3]]),))
+        queues = {queue for _, queue, ends in held if not ends}
+        writing.run(FREE, (json.dumps([id_ for id_, _, ends in held if not ends]),))
         writing.ready.update(queues)
-        for _, id_, _, ends in held:
+        for id_, _, ends in held:
             if ends:
                 _end(writing, id_, now)
         freed += len(held)

@@ -106,6 +106,12 @@ class Session:
         """Return all rows of a statement."""
         return self.run(text, parameters).fetchall()
 
+    def many(self, text: str, rows: Sequence[Row]) -> None:
+        """Execute a statement for each row of parameters."""
+        self.tally.statements += len(rows)
+        self.tally.table_statements += len(rows)
+        self.connection.executemany(self.texts[text], rows)
+
     def version(self) -> tuple[int, int]:
         """Return what changes with every change of the database, by this connection or others."""
         row = self.control("PRAGMA data_version")

@@ -1,7 +1,8 @@
 """The SQL of all methods. `~` stands for the prefix of the namespace.
 
-Hot statements name their index, or keep other indexes out of the plan by a unary plus, so that
-their plans do not depend on what SQLite believes about the data.
+Plans must not depend on what SQLite believes about the data: somebody may have called ANALYZE when
+the tables were all but empty. So a statement names its index, or looks for one row by a unique key,
+which SQLite decides without estimates. Joins to `executions` are avoided: their order is estimated.
 """
 
 # ruff: noqa: S608 - texts are made of constants; values are always parameters
@@ -37,7 +38,20 @@ INSERTS: Final = (
 )
 """`(*)` stands for as many rows of 23 values as one statement inserts."""
 
-INSERTED_AFTER: Final = "SELECT id FROM ~executions WHERE rowid > ?"
+NEWEST: Final = "SELECT id FROM ~executions NOT INDEXED ORDER BY rowid DESC LIMIT ?"
+
+FINISHES: Final = (
+    "INSERT INTO ~executions (id, task, queue, root_id, child_index, on_cancel, phase, "
+    "gen, created_at, options, meta, input, ended_by, finished_at{columns}) "
+    "SELECT v.column1, '', '', '', 0, '', v.column5, v.column4, 0, x'', x'', x'', "
+    "v.column3 || '/' || v.column4, ?{values} FROM (VALUES {rows}) AS v "
+    "WHERE (SELECT e.gen FROM ~executions AS e WHERE e.id = v.column1 AND +e.owner = v.column3 "
+    "AND +e.finished_at IS NULL AND e.pending = 0 AND +e.parent_id IS v.column2) = v.column4 "
+    "ON CONFLICT (id) DO UPDATE SET phase = excluded.phase, owner = NULL, due = NULL, "
+    "lane = NULL, ended_by = excluded.ended_by, finished_at = excluded.finished_at{assignments}"
+)
+"""Finishes many rows at once. Every row that passes the condition exists, so that all inserts meet
+a conflict; of the ways to update many rows this is the one without a join to be ordered."""
 
 CHILD_ENDED: Final = (
     "UPDATE ~executions SET pending = pending - ?1, "
@@ -66,11 +80,11 @@ WAITING: Final = (
 row is due."""
 
 READY: Final = (
-    f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions INDEXED BY ~ready "
+    f"SELECT {RECORD_COLUMNS} FROM ~executions INDEXED BY ~ready "
     "WHERE queue = ?1 AND task = ?2 AND lane = 1 AND due <= ?3 ORDER BY priority DESC, due"
 )
 DUTIES: Final = (
-    f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions INDEXED BY ~duties "
+    f"SELECT {RECORD_COLUMNS} FROM ~executions INDEXED BY ~duties "
     "WHERE lane = 3 AND due <= ?1 ORDER BY priority DESC, due"
 )
 EARLY: Final = (
@@ -83,34 +97,33 @@ EARLY_DUTIES: Final = (
 """When rows are due that are so already by the clock of their writer, but not by the claimer's."""
 
 SCHEDULED: Final = (
-    "SELECT due, priority, rowid FROM ~executions INDEXED BY ~scheduled "
+    "SELECT due, priority, id FROM ~executions INDEXED BY ~scheduled "
     "WHERE queue = ?1 AND task = ?2 AND lane = 2 ORDER BY due"
 )
 POSTPONED: Final = (
-    "SELECT due, priority, rowid FROM ~executions INDEXED BY ~postponed WHERE lane = 4 ORDER BY due"
-)
-BY_ROWIDS: Final = (
-    f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions "
-    "WHERE rowid IN (SELECT value FROM json_each(?))"
+    "SELECT due, priority, id FROM ~executions INDEXED BY ~postponed WHERE lane = 4 ORDER BY due"
 )
 PROMOTE: Final = (
-    "UPDATE ~executions SET lane = lane - 1 WHERE rowid IN (SELECT value FROM json_each(?))"
+    "UPDATE ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "SET lane = lane - 1 WHERE id IN (SELECT value FROM json_each(?))"
 )
 CLAIMABLE_BY_ID: Final = (
-    f"SELECT rowid, {RECORD_COLUMNS} FROM ~executions "
+    f"SELECT {RECORD_COLUMNS} FROM ~executions INDEXED BY sqlite_autoindex_~executions_1 "
     "WHERE id IN (SELECT value FROM json_each(?1)) AND +owner IS NULL AND +finished_at IS NULL "
     "AND (wake_key IS NULL OR +due <= ?2)"
 )
 CLAIM: Final = (
-    "UPDATE ~executions SET owner = ?1, gen = gen + 1, due = NULL, lane = NULL, "
+    "UPDATE ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "SET owner = ?1, gen = gen + 1, due = NULL, lane = NULL, "
     "started_at = CASE phase WHEN 'ready' THEN ?2 ELSE started_at END "
-    "WHERE rowid IN (SELECT value FROM json_each(?3))"
+    "WHERE id IN (SELECT value FROM json_each(?3))"
 )
 
 # --- apply -------------------------------------------------------------------------------------
 
 OF_CHILDREN: Final = (
-    "SELECT id, parent_id FROM ~executions WHERE id IN (SELECT value FROM json_each(?))"
+    "SELECT id, parent_id FROM ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "WHERE id IN (SELECT value FROM json_each(?))"
 )
 CHECKPOINT: Final = (
     "INSERT INTO ~checkpoints (execution_id, name, value, created_at) VALUES (?, ?, ?, ?) "
@@ -119,8 +132,8 @@ CHECKPOINT: Final = (
 
 BOUND_CHECKPOINT: Final = (
     "INSERT INTO ~checkpoints (execution_id, name, value, created_at) SELECT ?, ?, ?, ? "
-    "WHERE EXISTS (SELECT 1 FROM ~executions "
-    "WHERE id = ? AND +owner = ? AND gen = ? AND finished_at IS NULL) "
+    "WHERE (SELECT gen FROM ~executions "
+    "WHERE id = ? AND +owner = ? AND +finished_at IS NULL) = ? "
     "ON CONFLICT DO NOTHING RETURNING place"
 )
 
@@ -174,60 +187,69 @@ OWNERS: Final = (
     "SELECT owner FROM o WHERE owner IS NOT NULL"
 )
 HELD_BY: Final = (
-    "SELECT rowid, id, queue, cancel_requested AND finished_at IS NULL "
+    "SELECT id, queue, cancel_requested AND finished_at IS NULL "
     "AND on_cancel = 'end' FROM ~executions INDEXED BY ~held WHERE owner = ? LIMIT ?"
 )
 FREE: Final = (
-    "UPDATE ~executions SET owner = NULL, gen = gen + 1, crashes = crashes + 1, due = 0, "
+    "UPDATE ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "SET owner = NULL, gen = gen + 1, crashes = crashes + 1, due = 0, "
     "lane = CASE WHEN finished_at IS NOT NULL OR (task >= '$' AND task < '%') THEN 3 ELSE 1 END "
-    "WHERE rowid IN (SELECT value FROM json_each(?))"
+    "WHERE id IN (SELECT value FROM json_each(?))"
 )
 
 # --- reads -------------------------------------------------------------------------------------
 
 HEADS: Final = (
-    f"SELECT {HEAD_COLUMNS} FROM ~executions WHERE id IN (SELECT value FROM json_each(?))"
+    f"SELECT {HEAD_COLUMNS} FROM ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "WHERE id IN (SELECT value FROM json_each(?))"
 )
 RECORDS: Final = (
-    f"SELECT {RECORD_COLUMNS} FROM ~executions WHERE id IN (SELECT value FROM json_each(?))"
+    f"SELECT {RECORD_COLUMNS} FROM ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "WHERE id IN (SELECT value FROM json_each(?))"
 )
 CHECKPOINTS: Final = (
-    "SELECT place, name, value, created_at FROM ~checkpoints WHERE place IN ("
-    "SELECT place FROM ~checkpoints INDEXED BY ~names WHERE execution_id = ? AND place > ? "
-    "ORDER BY place LIMIT ?) ORDER BY place"
+    "SELECT p.place, p.name, (SELECT value FROM ~checkpoints WHERE place = p.place), "
+    "(SELECT created_at FROM ~checkpoints WHERE place = p.place) FROM ("
+    "SELECT place, name FROM ~checkpoints INDEXED BY ~names "
+    "WHERE execution_id = ? AND place > ? ORDER BY place LIMIT ?) AS p ORDER BY p.place"
 )
 
 # --- purge -------------------------------------------------------------------------------------
 
 OVER: Final = (
-    "SELECT e.rowid FROM ~executions e INDEXED BY ~finished "
+    "SELECT e.id FROM ~executions e INDEXED BY ~finished "
     "WHERE e.finished_at < ?1 AND +e.owner IS NULL AND +e.due IS NULL AND e.pending = 0 "
     "AND NOT EXISTS (SELECT 1 FROM ~executions p "
     "WHERE p.id = e.parent_id AND +p.finished_at IS NULL) "
     "ORDER BY e.finished_at LIMIT ?2"
 )
 PURGED: Final = (
-    "DELETE FROM ~executions WHERE rowid IN (SELECT value FROM json_each(?1)) "
+    "DELETE FROM ~executions INDEXED BY sqlite_autoindex_~executions_1 "
+    "WHERE id IN (SELECT value FROM json_each(?1)) "
     "AND +finished_at < ?2 AND +owner IS NULL AND +due IS NULL AND pending = 0 "
     "AND NOT EXISTS (SELECT 1 FROM ~executions p "
     "WHERE p.id = ~executions.parent_id AND +p.finished_at IS NULL) "
     "RETURNING id, task, wake_key"
 )
 PURGED_CHECKPOINTS: Final = (
-    "DELETE FROM ~checkpoints WHERE execution_id IN (SELECT value FROM json_each(?))"
+    "DELETE FROM ~checkpoints INDEXED BY ~names "
+    "WHERE execution_id IN (SELECT value FROM json_each(?))"
 )
 VACATED: Final = (
     "UPDATE ~mailboxes SET execution_id = NULL WHERE task = ? AND wake_key = ? AND execution_id = ?"
 )
-FORGET_MESSAGES: Final = (
+EXPIRED_MESSAGES: Final = (
+    "SELECT task, wake_key FROM ~mailboxes INDEXED BY ~messages WHERE message_until <= ? LIMIT ?"
+)
+FORGET_MESSAGE: Final = (
     "UPDATE ~mailboxes SET message_phase = NULL, message_payload = NULL, message_request = NULL, "
-    "message_until = NULL WHERE rowid IN (SELECT rowid FROM ~mailboxes INDEXED BY ~messages "
-    "WHERE message_until <= ? LIMIT ?)"
+    "message_until = NULL WHERE task = ? AND wake_key = ?"
 )
-FORGET_MAILBOXES: Final = (
-    "DELETE FROM ~mailboxes WHERE rowid IN (SELECT rowid FROM ~mailboxes INDEXED BY ~idle "
-    "WHERE execution_id IS NULL AND message_until IS NULL LIMIT ?)"
+IDLE_MAILBOXES: Final = (
+    "SELECT task, wake_key FROM ~mailboxes INDEXED BY ~idle "
+    "WHERE execution_id IS NULL AND message_until IS NULL LIMIT ?"
 )
+FORGET_MAILBOX: Final = "DELETE FROM ~mailboxes WHERE task = ? AND wake_key = ?"
 
 # --- hints -------------------------------------------------------------------------------------
 

@@ -313,15 +313,15 @@ class SQLiteStorage:
         gone = 0
         while gone < limit:
             wanted = min(limit - gone, _CHUNK)
-            rowids = await self._read(
+            ids = await self._read(
                 partial(over, finished_before=finished_before, limit=wanted), "searcher"
             )
-            if rowids:
+            if ids:
                 gone += await self._write(
-                    partial(delete_over, rowids=rowids, finished_before=finished_before),
-                    len(rowids),
+                    partial(delete_over, ids=ids, finished_before=finished_before),
+                    len(ids),
                 )
-            if len(rowids) < wanted:
+            if len(ids) < wanted:
                 break
         while await self._write(partial(forget_messages, now=now, limit=_CHUNK), _CHUNK):
             pass
