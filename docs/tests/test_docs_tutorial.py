@@ -22,7 +22,12 @@ def blocks(document: str) -> list[tuple[str, str]]:
 def started(*command: str, cwd: Path) -> Generator[subprocess.Popen[str]]:
     """Start a program, and see to it that it ends."""
     with subprocess.Popen(
-        [sys.executable, *command], cwd=cwd, stdout=subprocess.PIPE, text=True
+        [sys.executable, *command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background may have SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as program:
         try:
             yield program
