@@ -117,8 +117,7 @@ def _targets(session: nox.Session) -> dict[str, Path]:
 
 def _install_servers(session: nox.Session) -> None:
     try:
-        for install in servers.INSTALLERS.values():
-            install()
+        servers.install()
     except servers.NotAvailableError as error:
         session.error(str(error))
 

@@ -1,6 +1,6 @@
 """What the folders say: members, storages to certify, the CI matrix.
 
-A storage is a target as soon as its folder has `tests/test_conformance.py`. Run as a program it
+A storage is a target as soon as its folder has `tests/test_conformance.py`. Run as a program this
 prints the CI matrix as one line of JSON.
 """
 
@@ -49,11 +49,17 @@ def files(*patterns: str) -> list[Path]:
 
 
 def targets() -> dict[str, Path]:
-    """Return the storages to certify: name -> the file that certifies it, sorted by path."""
+    """Return the storages to certify: name -> the file that certifies it, sorted by path.
+
+    A storage with several targets (servers, drivers) has a file for each: the package's own name
+    is in `test_conformance.py`, others in `test_conformance_<name>.py`.
+    """
     found: dict[str, Path] = {}
-    for file in sorted(ROOT.glob("packages/*/tests/test_conformance.py")):
+    for file in sorted(ROOT.glob("packages/*/tests/test_conformance*.py")):
         package = file.parents[1].name
-        found[_TARGET_NAMES.get(package, package.removeprefix("durable-"))] = file
+        own = _TARGET_NAMES.get(package, package.removeprefix("durable-"))
+        name = file.stem.removeprefix("test_conformance").removeprefix("_").replace("_", "-")
+        found[name or own] = file
     return found
 
 

@@ -10,10 +10,10 @@ import servers
 @pytest.fixture(scope="session", autouse=True)
 def postgres_server() -> Generator[str]:
     """Start a server, unless the environment names one; without one, every test here fails."""
-    with servers.postgres() as environment:
+    with servers.postgres.serve() as environment:
         os.environ.update(environment)
         try:
-            yield os.environ[servers.POSTGRES_URL]
+            yield os.environ[servers.postgres.URL]
         finally:
             for name in environment:
                 del os.environ[name]

@@ -38,7 +38,7 @@ default_pool_size = 2
 
 @asynccontextmanager
 async def pooler() -> AsyncGenerator[URL]:
-    program = servers.pgbouncer()
+    program = servers.postgres.pgbouncer()
     assert program, "PgBouncer is missing: install it with `sudo apt-get install pgbouncer`"
     url = server_url()
     port = servers.free_port()

@@ -1,0 +1,1 @@
+"""A durable storage in Redis or Valkey, shared by processes and machines."""

@@ -1,0 +1,91 @@
+"""What all private servers need of the machine: a port, a user who is not root, Debian packages."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+PATIENCE = 30.0
+"""Seconds until a server that is starting or ending is given up."""
+
+
+class NotAvailableError(Exception):
+    """There is no server, and none can be started; the text says what to install."""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def other_user() -> str | None:
+    """Return as whom a server runs that refuses to be root; None if we are not root.
+
+    Raises:
+        NotAvailableError: There is nobody.
+    """
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    msg = "the server refuses to run as root, and there is no user 'postgres' or 'nobody'"
+    raise NotAvailableError(msg)
+
+
+def group_of(user: str) -> str:
+    """Return the name of a user's own group."""
+    import grp  # noqa: PLC0415 - with pwd, where there are users
+
+    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def may_install() -> bool:
+    """Whether Debian packages may be installed: by root, where there is apt."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def docker() -> bool:
+    """Whether a Docker engine answers."""
+    if shutil.which("docker") is None:
+        return False
+    command = ["docker", "info"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def apt(*arguments: str) -> None:
+    """Run apt-get, which waits for others that are running.
+
+    Raises:
+        NotAvailableError: It failed.
+    """
+    # dpkg refuses to work when the sbin folders are not on PATH.
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    # What is installed is for the tests, which start their own: no service begins to run.
+    environment["RUNLEVEL"] = "1"
+    environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    if subprocess.run(command, check=False, stdout=sys.stderr, env=environment).returncode:
+        msg = f"`{' '.join(command)}` failed: see above"
+        raise NotAvailableError(msg)
