@@ -1,0 +1,20 @@
+"""The servers for the tests of this folder: of each process its own, stopped at the end."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+import servers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mysql_servers() -> Generator[None]:
+    """Start both, unless the environment names one; without them, every test here fails."""
+    with servers.mariadb.serve() as mariadb, servers.mysql.serve() as mysql:
+        environment = {**mariadb, **mysql}
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            for name in environment:
+                del os.environ[name]
