@@ -109,7 +109,7 @@ class _Inserting:
             if not duplicate(error):
                 raise
             session.doubt = False
-            if not session.in_transaction:
+            if session.left_open:
                 await session.clear()
             return False
         return True

@@ -49,6 +49,7 @@ class Session:
         written: Whether something of this call was committed.
         told: What to tell listeners after the commit.
         in_transaction: Whether what is sent is a part of a transaction.
+        left_open: Whether a transaction failed and was not yet undone.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Session:
         self.told = Told()
         self.bound = bound
         self.in_transaction = bound
+        self.left_open = False
         self._waiting: list[str] = []
 
     def fill(self, text: str, *values: str) -> str:
@@ -119,6 +121,9 @@ class Session:
             yield
             if self.in_transaction:
                 await self.finish()
+        except BaseException:
+            self.left_open = True
+            raise
         finally:
             self.in_transaction = False
 
@@ -165,8 +170,9 @@ class Session:
         yield ";".join(packet)
 
     async def clear(self) -> None:
-        """Undo what a failed call has left behind."""
+        """Undo what a failed transaction has left behind."""
         self._waiting.clear()
+        self.doubt = self.left_open = False
         async with asyncio.timeout(_PATIENCE):
             await query(self.driver, "ROLLBACK")
 

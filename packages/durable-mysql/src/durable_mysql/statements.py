@@ -202,10 +202,12 @@ STILL_OVER: Final = (
     f"SELECT r.id FROM ~executions r FORCE INDEX (PRIMARY) WHERE r.id IN (%s) AND {_OVER} "
     "ORDER BY r.id FOR UPDATE SKIP LOCKED"
 )
-PURGE: Final = "DELETE FROM ~executions WHERE id IN (%s)"
-PURGE_CHECKPOINTS: Final = "DELETE FROM ~checkpoints WHERE execution_id IN (%s)"
+PURGE: Final = "DELETE e FROM ~executions AS e FORCE INDEX (PRIMARY) WHERE e.id IN (%s)"
+PURGE_CHECKPOINTS: Final = (
+    "DELETE c FROM ~checkpoints AS c FORCE INDEX (PRIMARY) WHERE c.execution_id IN (%s)"
+)
 VACATE: Final = (
-    "UPDATE ~mailboxes SET execution_id = NULL WHERE task = %s AND wake_key = %s "
+    "UPDATE ~mailboxes FORCE INDEX (PRIMARY) SET execution_id = NULL WHERE task = %s AND wake_key = %s "
     "AND execution_id = %s"
 )
 STALE_MESSAGES: Final = (
@@ -213,14 +215,14 @@ STALE_MESSAGES: Final = (
     "LIMIT %s FOR UPDATE SKIP LOCKED"
 )
 FORGET_MESSAGES: Final = (
-    "UPDATE ~mailboxes SET message_phase = NULL, message_payload = NULL, "
+    "UPDATE ~mailboxes FORCE INDEX (PRIMARY) SET message_phase = NULL, message_payload = NULL, "
     "message_request = NULL, message_until = NULL WHERE %s"
 )
 EMPTY_MAILBOXES: Final = (
     "SELECT task, wake_key FROM ~mailboxes FORCE INDEX (idle) WHERE execution_id IS NULL "
     "AND message_until IS NULL LIMIT %s FOR UPDATE SKIP LOCKED"
 )
-FORGET_MAILBOXES: Final = "DELETE FROM ~mailboxes WHERE %s"
+FORGET_MAILBOXES: Final = "DELETE m FROM ~mailboxes AS m FORCE INDEX (PRIMARY) WHERE %s"
 
 BOUND_CHECKPOINT: Final = (
     "SELECT 1 FROM ~executions FORCE INDEX (PRIMARY) WHERE id = %s AND owner = %s AND gen = %s "
