@@ -16,9 +16,9 @@ from durable_core.storage import (
     Record,
     Transition,
 )
+from durable_core.storage.kit import changed
 from durable_core.storage.memory import apply, leases, storage
 from durable_core.storage.memory.leases import claimed
-from durable_core.storage.memory.rows import changed
 from durable_core.storage.memory.tables import Tables
 
 from .rules import CONDITIONS, Step, matching

@@ -19,7 +19,7 @@ from durable_core.storage import (
 )
 
 from .bulk import finish_rows, finish_shape, pieces
-from .records import changed
+from .records import changed_head
 from .rows import (
     add_rows,
     add_sleeper,
@@ -112,7 +112,7 @@ def _keep_or_release(
             change_row(writing, row, now, values)
         return Applied(outcome=ApplyOutcome.APPLIED, held=held)
     values |= {"owner": None, "phase": item.phase, "due": item.due}
-    if waits_no_more(changed(row, values)):
+    if waits_no_more(changed_head(row, values)):
         values["due"] = 0
     after = change_row(writing, row, now, values)
     woken = [item.id] if after.due is not None and after.due <= now else []

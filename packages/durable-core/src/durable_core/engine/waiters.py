@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..storage import FINISHED_STATUSES, Record, Status
 from .clock import Clock, wait_until
@@ -18,8 +17,7 @@ _QUIET_PAUSE = 10.0
 _REST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How an execution ended, or why nobody can tell.
 
     Attributes:

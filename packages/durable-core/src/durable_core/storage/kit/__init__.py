@@ -1,5 +1,6 @@
 """Small pieces that storage authors share; standard library only."""
 
+from ..quick import changed
 from .batches import in_chunks, split_families
 from .build import born, child_parent_check
 from .limits import (
@@ -13,6 +14,7 @@ from .limits import (
 
 __all__ = [
     "born",
+    "changed",
     "check_apply",
     "check_cancel",
     "check_claim",

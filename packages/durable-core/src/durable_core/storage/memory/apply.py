@@ -1,5 +1,6 @@
 """One item of an apply: checks first, then effects, so that a refused item changes nothing."""
 
+from ..quick import changed
 from ..records import FINISHED, Checkpoint, Record
 from ..requests import (
     Applied,
@@ -12,7 +13,7 @@ from ..requests import (
     Transition,
     Unset,
 )
-from .rows import changed, head_of
+from .rows import head_of
 from .tables import Tables
 
 
