@@ -164,8 +164,9 @@ class Run:
             What is to be awaited for the outcome.
         """
         self._context = None
-        timeout_us = (policy or self.policy).timeout_us
-        deadline = self.deadline
+        own = self.policy
+        timeout_us = (policy or own).timeout_us
+        deadline = deadline_of(self.held.record, own)
         if deadline is not None:
             left = max(0, deadline - self.services.time.now())
             timeout_us = left if timeout_us is None else min(left, timeout_us)

@@ -104,7 +104,8 @@ class Runner:
         self._slots.take()
         if self._ending is not None:
             held.interrupt(self._ending)
-        held.task = asyncio.create_task(self._carry(held), name=record.id)
+        loop = asyncio.get_running_loop()
+        held.task = loop.create_task(self._carry(held), name=record.id)
 
     def interrupt(self, heads: Iterable[Head], reason: Reason = Reason.CANCEL) -> None:
         """Interrupt those of these rows that run here under the same token."""
@@ -261,7 +262,8 @@ class Runner:
             deadline = deadline_of(record, run.policy)
         except OptionError as error:
             unreadable = str(error)
-        decision = decide(record, services.time.now(), deadline, self._limits)
+        now = 0 if deadline is None else services.time.now()
+        decision = decide(record, now, deadline, self._limits)
         if unreadable is not None and decision in (Decision.RUN, Decision.WAIT):
             return self._not_here(run, unreadable)
         if decision is Decision.RUN:
