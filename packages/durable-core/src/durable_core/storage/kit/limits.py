@@ -119,12 +119,9 @@ def _check_new(item: NewExecution, capabilities: Capabilities) -> int:
         check_executor(item.owner)
     if item.tags:
         _check_tags(item.tags)
-    if item.priority:
-        _check_int("priority", item.priority, MIN_PRIORITY, MAX_PRIORITY)
-    if item.child_index:
-        _check_int("child_index", item.child_index, -1, MAX_INT32)
-    if item.due:
-        _check_due(item.due)
+    _check_int("priority", item.priority, MIN_PRIORITY, MAX_PRIORITY)
+    _check_int("child_index", item.child_index, -1, MAX_INT32)
+    _check_due(item.due)
     if item.phase is not Phase.READY and item.phase is not Phase.SLEEPING:
         msg = f"an execution is inserted as ready or sleeping, not {item.phase}"
         raise InvalidArgumentError(msg)
