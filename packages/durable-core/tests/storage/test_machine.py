@@ -97,7 +97,7 @@ def _ignores_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     def accepted(_row: Record, _item: Transition) -> None:
         return None
 
-    monkeypatch.setattr(apply, "_refusal", accepted)
+    monkeypatch.setattr(apply, "refusal", accepted)
 
 
 def _counts_children_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from .limits import (
     check_insert,
     check_wake,
 )
+from .transitions import fresh_children, refusal, values_of
 
 __all__ = [
     "born",
@@ -22,6 +23,9 @@ __all__ = [
     "check_insert",
     "check_wake",
     "child_parent_check",
+    "fresh_children",
     "in_chunks",
+    "refusal",
     "split_families",
+    "values_of",
 ]
