@@ -30,6 +30,9 @@ SQL = (
 )
 """What an empty server is told, a statement each: tests make databases and users."""
 
+_PROTOCOL = b"\x0a"
+"""Begins a server's greeting, after its length."""
+
 _SLOW: float = 2 * PATIENCE
 """Seconds until a start or an end is given up: these servers flush much."""
 
@@ -117,7 +120,7 @@ class PrivateServer:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
             probe.settimeout(1)
             greeting = probe.recv(5)
-            return len(greeting) == 5 and greeting[4] == 10
+            return greeting[4:] == _PROTOCOL
         return False
 
     def _pid(self) -> int | None:

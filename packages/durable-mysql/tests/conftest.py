@@ -18,3 +18,10 @@ def mysql_servers() -> Generator[None]:
         finally:
             for name in environment:
                 del os.environ[name]
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> str:
+    """The name of each of the servers in turn."""
+    name: str = request.param
+    return name

@@ -255,3 +255,57 @@ async def hints_of(storage: MySQLStorage, *queues: str) -> AsyncGenerator[AsyncI
         yield hints
     finally:
         await cast("AsyncGenerator[Hint]", hints).aclose()
+
+
+@asynccontextmanager
+async def user(server: str, grants: str = "ALL ON *.*", limits: str = "") -> AsyncGenerator[URL]:
+    """Make a user with some rights; yield the URL with it."""
+    name = f"u{secrets.token_hex(6)}"
+    async with line(server) as one:
+        await one.rows(f"CREATE USER '{name}'@'127.0.0.1' IDENTIFIED BY 'p' {limits}")
+        if grants:
+            await one.rows(f"GRANT {grants} TO '{name}'@'127.0.0.1'")
+        try:
+            yield server_url(server).set(username=name, password="p")
+        finally:
+            await one.rows(f"DROP USER '{name}'@'127.0.0.1'")
+
+
+ORDINARY = "SELECT, INSERT, UPDATE, DELETE, CREATE ON durable.*"
+"""Rights without those of an administrator, whom a server's limits do not hold."""
+
+
+@asynccontextmanager
+async def setting(server: str, name: str, value: str) -> AsyncGenerator[None]:
+    """Give a setting of the whole server another value for a while."""
+    async with line(server) as one:
+        before = await one.value(f"SELECT @@GLOBAL.{name}")
+        await one.rows(f"SET GLOBAL {name} = {value}")
+        try:
+            yield
+        finally:
+            await one.rows(f"SET GLOBAL {name} = {before}")
+
+
+async def connections_of(one: Line, prefix: str) -> list[int]:
+    """Return the connections that are carrying out a statement on these tables."""
+    rows = await one.rows("SELECT id, info FROM information_schema.processlist")
+    return [
+        row[0]
+        for row in rows
+        if row[1] is not None and prefix in str(row[1]) and "FOR UPDATE" in str(row[1])
+    ]
+
+
+async def somebody_waits(one: Line, prefix: str) -> int:
+    """Return whose locking statement on these tables waits: only the server knows."""
+    while True:
+        found = await connections_of(one, prefix)
+        if found:
+            return found[0]
+        await asyncio.sleep(0.01)
+
+
+def break_connections(storage: MySQLStorage) -> None:
+    """Break all connections of a storage that goes through a proxy."""
+    _proxies[storage].break_all()

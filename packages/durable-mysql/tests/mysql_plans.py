@@ -33,7 +33,9 @@ async def plan_of(line: Line, text: str) -> Plan:
     await line.rows(text)
     reads = {row[0]: int(row[1]) for row in await line.rows(_READS)}
     await line.rows("ROLLBACK")
-    stored = [one for one in explained if str(one["table"] or "<").startswith(("durable_", "r", "p"))]
+    stored = [
+        one for one in explained if str(one["table"] or "<").startswith(("durable_", "r", "p"))
+    ]
     return Plan(
         indexes={(str(one["table"]), one["key"]) for one in stored},
         scans={str(one["table"]) for one in stored if one["type"] in {"ALL", "index"}},
@@ -44,6 +46,8 @@ async def plan_of(line: Line, text: str) -> Plan:
 
 async def _explain(line: Line, text: str) -> list[dict[str, Any]]:
     cursor: Any = await line.driver.cursor(None)
-    await cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {text}" if "MariaDB" not in line.version else f"EXPLAIN {text}")
+    await cursor.execute(
+        f"EXPLAIN FORMAT=TRADITIONAL {text}" if "MariaDB" not in line.version else f"EXPLAIN {text}"
+    )
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]

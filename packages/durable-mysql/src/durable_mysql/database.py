@@ -91,11 +91,10 @@ class Database:
             driver = pooled_driver(pooled)
             await work(Session(driver, await self._asked(driver), self.texts, self.tally))
         except BaseException:
-            pooled_driver(pooled).close()
-            pooled.invalidate()
+            await _throw_away(pooled)
             raise
         finally:
-            await self._release(pooled)
+            await greenlet_spawn(pooled.close)
 
     async def _counted(self, work: Callable[[Session], Awaitable[T]], *, write: bool) -> T:
         self._calls += 1
@@ -137,7 +136,7 @@ class Database:
                     doubt=session is not None and session.doubt,
                     written=written,
                 ) from cause
-            await self._release(pooled)
+            await greenlet_spawn(pooled.close)
             if session.told.rows:
                 self._tell(session.told)
             return answer
@@ -154,9 +153,8 @@ class Database:
         for _ in range(_STALE):
             if alive(pooled_driver(pooled)):
                 break
-            pooled_driver(pooled).close()
-            pooled.invalidate()
-            await self._release(pooled)
+            await _throw_away(pooled)
+            await greenlet_spawn(pooled.close)
             pooled = await self.engine.raw_connection()
         return pooled
 
@@ -172,18 +170,15 @@ class Database:
                 await session.clear()
                 clean = True
         if not clean:
-            # Closed first: whatever is still to be said on it must not be read by the next call.
-            pooled_driver(pooled).close()
-            pooled.invalidate()
-        await self._release(pooled)
+            await _throw_away(pooled)
+        await greenlet_spawn(pooled.close)
 
-    async def _release(self, pooled: PoolProxiedConnection) -> None:
-        """Give a connection back."""
-        if self.texts.settings.own:
-            pooled.close()
-        else:
-            # A caller's pool may want to roll back first, which takes a round trip.
-            await greenlet_spawn(pooled.close)
+
+async def _throw_away(pooled: PoolProxiedConnection) -> None:
+    """Close a connection, whatever is still to be said on it."""
+    pooled_driver(pooled).close()
+    # SQLAlchemy's pools close and roll back by waiting, which they do in a greenlet.
+    await greenlet_spawn(pooled.invalidate)
 
 
 async def _its_server(session: Session) -> Server:

@@ -1,9 +1,10 @@
 """What is known of one (task, wake key): its latest sleeper, request and kept message."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from durable_core.storage import Phase, Record, WakeOutcome, Woken
+from durable_core.storage.kit import changed
 
 from .drivers import Row
 from .literals import blob, name, number, text
@@ -91,7 +92,7 @@ class Boxes:
         if message is None or message.until <= now:
             return sleeper
         completed = message.phase is Phase.COMPLETED
-        return replace(
+        return changed(
             sleeper,
             phase=message.phase,
             due=None,

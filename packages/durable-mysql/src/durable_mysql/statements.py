@@ -207,8 +207,8 @@ PURGE_CHECKPOINTS: Final = (
     "DELETE c FROM ~checkpoints AS c FORCE INDEX (PRIMARY) WHERE c.execution_id IN (%s)"
 )
 VACATE: Final = (
-    "UPDATE ~mailboxes FORCE INDEX (PRIMARY) SET execution_id = NULL WHERE task = %s AND wake_key = %s "
-    "AND execution_id = %s"
+    "UPDATE ~mailboxes FORCE INDEX (PRIMARY) SET execution_id = NULL WHERE task = %s "
+    "AND wake_key = %s AND execution_id = %s"
 )
 STALE_MESSAGES: Final = (
     "SELECT task, wake_key FROM ~mailboxes FORCE INDEX (messages) WHERE message_until <= %s "

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from durable_core.storage import WAITING, Head, Phase
+from durable_core.storage.kit import changed
 
 from .drivers import Row
 from .errors import AgainError
@@ -18,6 +19,8 @@ from .session import Session
 from .statements import CHANGES, LOCK, PARENTS, write_back
 
 _PAYLOADS: Final = ("state", "output", "error")
+_OUTSIDE: Final = frozenset({"state", "output"})
+"""Payloads that a head does not have."""
 
 
 class Work:
@@ -98,13 +101,10 @@ class Work:
 
     def change(self, row: Head, values: Mapping[str, Any]) -> Head:
         """Give a row other values; `state` and `output` may be among them."""
-        copy = object.__new__(Head)
-        for field in _FIELDS:
-            value = values[field] if field in values else getattr(row, field)
-            object.__setattr__(copy, field, value)
-        for field in _PAYLOADS:
-            if field in values:
-                self._payloads.setdefault(row.id, {})[field] = values[field]
+        payloads = {field: values[field] for field in _PAYLOADS if field in values}
+        if payloads:
+            self._payloads.setdefault(row.id, {}).update(payloads)
+        copy = changed(row, **{field: values[field] for field in values if field not in _OUTSIDE})
         self._rows[row.id] = copy
         self._changed[row.id] = None
         return copy
@@ -179,9 +179,6 @@ class Work:
             f"{row.pending}, {row.join_at}, {row.cancel_requested:d}, {text(row.ended_by)}, "
             f"{number(row.finished_at)}{last})"
         )
-
-
-_FIELDS: Final[Sequence[str]] = tuple(Head.__dataclass_fields__)
 
 
 async def parents_of(session: Session, ids: Iterable[str], parents: set[str]) -> None:
