@@ -287,23 +287,26 @@ async def setting(server: str, name: str, value: str) -> AsyncGenerator[None]:
             await one.rows(f"SET GLOBAL {name} = {before}")
 
 
-async def connections_of(one: Line, prefix: str) -> list[int]:
-    """Return the connections that are carrying out a statement on these tables."""
-    rows = await one.rows("SELECT id, info FROM information_schema.processlist")
-    return [
-        row[0]
-        for row in rows
-        if row[1] is not None and prefix in str(row[1]) and "FOR UPDATE" in str(row[1])
-    ]
+_WAITING = (
+    "SELECT id FROM information_schema.processlist WHERE info LIKE '%{prefix}%FOR UPDATE%' "
+    "AND id <> CONNECTION_ID()"
+)
 
 
 async def somebody_waits(one: Line, prefix: str) -> int:
     """Return whose locking statement on these tables waits: only the server knows."""
-    while True:
-        found = await connections_of(one, prefix)
-        if found:
-            return found[0]
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while not (found := await one.rows(_WAITING.format(prefix=prefix))):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return int(found[0][0])
+
+
+async def gone(one: Line, connection: int) -> None:
+    """Return when the server has no connection of this number any more."""
+    text = f"SELECT 1 FROM information_schema.processlist WHERE id = {connection}"
+    async with asyncio.timeout(10):
+        while await one.rows(text):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def break_connections(storage: MySQLStorage) -> None:
