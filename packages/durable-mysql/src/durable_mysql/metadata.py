@@ -106,14 +106,14 @@ class _Builder:
     def checkpoints(self) -> Table:
         """Return the table of the checkpoints."""
         place: Column[Any] = Column("place", BigInteger, nullable=False, autoincrement=True)
-        columns = [_id("execution_id", null=False), place, _name("name", null=False)]
+        columns = [place, _id("execution_id", null=False), _name("name", null=False)]
         columns += [_bytes("value", null=False), _big("created_at", null=False)]
         return self._table(
             "checkpoints",
             columns,
-            ["execution_id", "place"],
+            ["place"],
             Index("names", "execution_id", "name", unique=True),
-            Index("places", "place"),
+            Index("places", "execution_id", "place"),
         )
 
     def mailboxes(self) -> Table:

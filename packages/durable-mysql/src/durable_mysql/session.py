@@ -148,13 +148,13 @@ class Session:
         statements = [*waiting, *texts]
         if not statements:
             return []
+        self.tally.statements += len(statements)
+        self.tally.table_statements += sum(one not in _CONTROL for one in statements)
         results: list[Result] = []
         async with asyncio.timeout(self.texts.settings.command_timeout):
             for packet in self._packets(statements):
                 self.tally.round_trips += 1
                 results += await query(self.driver, packet)
-        self.tally.statements += len(statements)
-        self.tally.table_statements += sum(one not in _CONTROL for one in statements)
         return results[len(waiting) :]
 
     def _packets(self, statements: Sequence[str]) -> Iterator[str]:

@@ -183,7 +183,7 @@ OF_DEAD: Final = (
 GET_HEADS: Final = f"SELECT {HEAD_COLUMNS} FROM ~executions FORCE INDEX (PRIMARY) WHERE id IN (%s)"
 GET_RECORDS: Final = EXISTING_IDS
 CHECKPOINTS: Final = (
-    "SELECT place, name, value, created_at FROM ~checkpoints FORCE INDEX (PRIMARY) "
+    "SELECT place, name, value, created_at FROM ~checkpoints FORCE INDEX (places) "
     "WHERE execution_id = %s AND place > %s ORDER BY place LIMIT %s"
 )
 
@@ -204,7 +204,7 @@ STILL_OVER: Final = (
 )
 PURGE: Final = "DELETE e FROM ~executions AS e FORCE INDEX (PRIMARY) WHERE e.id IN (%s)"
 PURGE_CHECKPOINTS: Final = (
-    "DELETE c FROM ~checkpoints AS c FORCE INDEX (PRIMARY) WHERE c.execution_id IN (%s)"
+    "DELETE c FROM ~checkpoints AS c FORCE INDEX (places) WHERE c.execution_id IN (%s)"
 )
 VACATE: Final = (
     "UPDATE ~mailboxes FORCE INDEX (PRIMARY) SET execution_id = NULL WHERE task = %s "

@@ -69,14 +69,14 @@ CREATE TABLE IF NOT EXISTS ~executions (
 """,
     f"""
 CREATE TABLE IF NOT EXISTS ~checkpoints (
-    execution_id {_ID} NOT NULL,
     place BIGINT NOT NULL AUTO_INCREMENT,
+    execution_id {_ID} NOT NULL,
     name {_NAME} NOT NULL,
     value LONGBLOB NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (execution_id, place),
+    PRIMARY KEY (place),
     UNIQUE KEY names (execution_id, name),
-    KEY places (place)
+    KEY places (execution_id, place)
 ) {_TABLE}
 """,
     f"""
