@@ -37,13 +37,15 @@ def program() -> str | None:
     return found[0] if all(found) else None
 
 
-def _command(found: str) -> list[str]:
+def command(found: str) -> list[str]:
+    """Return how to run the program."""
     return [found, "--no-defaults", *mysqld.as_root()]
 
 
-def _template(found: str) -> Path:
-    command = _command(found)
-    version = mysqld.run([*command, "--version"])
+def template(found: str) -> Path:
+    """Return the data directory that the program's servers begin with."""
+    start = command(found)
+    version = mysqld.run([*start, "--version"])
     name = hashlib.blake2b((found + version).encode(), digest_size=6).hexdigest()
 
     def make(folder: Path) -> None:
@@ -57,7 +59,7 @@ def _template(found: str) -> Path:
             ]
         )  # fmt: skip
         mysqld.run(
-            [*command, f"--datadir={folder}", "--bootstrap", "--skip-networking"],
+            [*start, f"--datadir={folder}", "--bootstrap", "--skip-networking"],
             text="".join(f"{one};\n" for one in ("FLUSH PRIVILEGES", *mysqld.SQL)),
         )
 
@@ -96,9 +98,9 @@ def serve() -> Generator[dict[str, str]]:
             f"{URL}=mariadb://…"
         )
         raise NotAvailableError(msg)
-    data = _template(found)
+    data = template(found)
     names = (URL, RESTART)
-    with mysqld.private("mariadb", names, _command(found), "mariadb", data) as environment:
+    with mysqld.private("mariadb", names, command(found), "mariadb", data) as environment:
         yield environment
 
 

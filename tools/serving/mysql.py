@@ -63,7 +63,8 @@ def _unpacked(program: Path) -> list[str]:
     return [*start, str(program), first, *places, *others]
 
 
-def _template(found: list[str]) -> Path:
+def template(found: list[str]) -> Path:
+    """Return the data directory that the program's servers begin with."""
     version = mysqld.run([*found, "--version"])
     name = hashlib.blake2b((" ".join(found) + version).encode(), digest_size=6).hexdigest()
 
@@ -113,7 +114,7 @@ def serve() -> Generator[dict[str, str]]:
             f"{URL}=mysql://…"
         )
         raise NotAvailableError(msg)
-    data = _template(found)
+    data = template(found)
     with mysqld.private("mysql", (URL, RESTART), found, "mysql", data) as environment:
         yield environment
 

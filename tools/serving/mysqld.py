@@ -147,7 +147,8 @@ class PrivateServer:
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+            # Its main thread may have ended before the others, which keep its files open.
+            os.waitpid(pid, 0)
         for left in (self._pid_file, Path(self.folder) / "s", Path(self.folder) / "s.lock"):
             left.unlink(missing_ok=True)
 

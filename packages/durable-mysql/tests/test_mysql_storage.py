@@ -42,8 +42,8 @@ TTL = 15_000_000
 WEEK = 7 * 86_400 * 1_000_000
 
 
-def new(id_: str, **values: Any) -> NewExecution:
-    return NewExecution(id=id_, **{"task": "work", **values})
+def new(id_: str, task: str = "work", **values: Any) -> NewExecution:
+    return NewExecution(id=id_, task=task, **values)
 
 
 async def everything(storage: Storage) -> None:
@@ -309,10 +309,14 @@ async def test_scheduled_rows_keep_their_order(server: str) -> None:
         assert ids == [f"{n:02}" for n in sorted(range(20), key=lambda n: (-(n % 5), n))]
 
 
+def _always_two(_queue: str, _task: str) -> int:
+    return 2
+
+
 async def test_names_that_meet_in_one_number(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim compares the names, too: it takes nothing of a task that it does not know."""
     for module in (claiming, records):
-        monkeypatch.setattr(module, "slot_of", lambda _queue, _task: 2)
+        monkeypatch.setattr(module, "slot_of", _always_two)
     async with storage_in(server) as storage:
         await storage.insert(
             items=[new("a"), new("b", task="other"), new("c", queue="q", due=NOW + 9)], now=NOW
@@ -348,10 +352,14 @@ async def test_names_are_compared_byte_by_byte(server: str) -> None:
             ]
 
 
+def _send_nothing(_notifier: Notifier, _told: object) -> None:
+    pass
+
+
 async def test_round_trips(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many for a thousand rows as for one; one to insert, two to claim, two to finish."""
     # Hints are sent in their own time.
-    monkeypatch.setattr(Notifier, "send", lambda _self, _told: None)
+    monkeypatch.setattr(Notifier, "send", _send_nothing)
     async with storage_in(server) as storage:
 
         async def costs(call: Any) -> int:
@@ -367,8 +375,9 @@ async def test_round_trips(server: str, monkeypatch: pytest.MonkeyPatch) -> None
                 Finish(id=id_, token=Token("anna", 1), phase=Phase.COMPLETED, output=b"o")
                 for id_ in ids
             ]
-            held = {"executor": "anna", "tasks": ["work"], "queues": ["default"], "now": NOW}
-            claim: Any = storage.claim(limit=size, **held)
+            claim = storage.claim(
+                executor="anna", tasks=["work"], queues=["default"], limit=size, now=NOW
+            )
             assert await costs(storage.insert(items=items, now=NOW)) == 1
             assert await costs(claim) == 2
             assert await costs(storage.apply(items=done, now=NOW)) == 2

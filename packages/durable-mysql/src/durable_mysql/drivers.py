@@ -47,7 +47,7 @@ class Result(NamedTuple):
 
 
 @cache
-def _quiet_cursor(module: str) -> Any:
+def quiet_cursor(module: str) -> Any:
     """Return a driver's cursor that does not ask for warnings.
 
     The question is a packet of its own, in the middle of the answers to ours.
@@ -79,7 +79,7 @@ async def query(driver: Driver, packet: str) -> list[Result]:
     """Send a packet of statements, divided by semicolons; return all their results."""
     name = type(driver).__module__.partition(".")[0]
     module = "aiomysql" if name == "aiomysql" else "asyncmy.cursors"
-    cursor: Any = await driver.cursor(_quiet_cursor(module))
+    cursor: Any = await driver.cursor(quiet_cursor(module))
     await cursor.execute(packet)
     results = [_result(cursor)]
     while await cursor.nextset():
