@@ -4,11 +4,14 @@
 which `./dev` makes; the two that prove something about other environments make their own.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -122,6 +125,17 @@ def _install_servers(session: nox.Session) -> None:
         session.error(str(error))
 
 
+@contextmanager
+def _servers(session: nox.Session, names: Sequence[str]) -> Generator[None]:
+    """Let the session's programs find the servers that targets need."""
+    try:
+        with servers.servers(names) as environment:
+            session.env.update(environment)
+            yield
+    except servers.NotAvailableError as error:
+        session.error(f"NOT RUN: {error}")
+
+
 def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
     certificate = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,9 +161,13 @@ def certify(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure; results go to build/bench (posargs: --storage memory,sqlite, --full, …)."""
+    """Measure; results go to build/bench (posargs: --storage sqlite,postgres, --full, …)."""
     _enter(session)
-    _run(session, "python", "-m", "durable_bench", *session.posargs)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--storage", default="")
+    chosen, _ = parser.parse_known_args(session.posargs)
+    with _servers(session, chosen.storage.split(",")):
+        _run(session, "python", "-m", "durable_bench", *session.posargs)
 
 
 @nox.session

@@ -96,6 +96,8 @@ class PrivatePostgres:
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        if self._has_statistics():
+            options += " -c shared_preload_libraries=pg_stat_statements"
         log = Path(self.folder) / "data" / "server.log"
         command = ("pg_ctl", "start", "-w", "-s", "-D", str(self.data), "-l", str(log))
         deadline = time.monotonic() + PATIENCE
@@ -109,6 +111,11 @@ class PrivatePostgres:
                     msg = f"PostgreSQL did not start: {error}\n{text}"
                     raise NotAvailableError(msg) from None
             time.sleep(0.05)
+
+    def _has_statistics(self) -> bool:
+        """Whether the server comes with the extension that counts statements."""
+        libraries = Path(self.programs).parent / "lib"
+        return any(libraries.rglob("pg_stat_statements.so"))
 
     def _pid(self) -> int | None:
         try:
