@@ -171,6 +171,17 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def storm(session: nox.Session) -> None:
+    """Kill workers and the server at random moments (posargs: a storage, --executions 30000, …)."""
+    _enter(session)
+    if not session.posargs:
+        session.error("say on which storage: ./dev storm postgres")
+    name, *options = session.posargs
+    with _servers(session, [name]):
+        _run(session, "python", "-m", "durable_bench.storm", "--storage", name, *options)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run every example of the documents, follow every link inside the repository."""
     _enter(session)
