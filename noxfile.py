@@ -20,7 +20,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import servers  # noqa: E402  # found only once tools/ is on the path
+import images  # noqa: E402  # found only once tools/ is on the path
+import servers  # noqa: E402  # likewise
 import workspace  # noqa: E402  # likewise
 
 VENV = ROOT / ".venv"
@@ -218,6 +219,22 @@ def pythons(session: nox.Session) -> None:
     editables = [part for member in workspace.members() for part in ("-e", str(member))]
     session.install("--no-deps", "--no-build-isolation", *editables)
     session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """Certify storages on servers in containers (posargs: postgres, …; default: all images)."""
+    _enter(session)
+    known = workspace.targets()
+    names = session.posargs or [name for name in images.IMAGES if name in known]
+    program = str(VENV / "bin" / "durable-conformance")
+    try:
+        os.environ.update(images.images(names))
+    except servers.NotAvailableError as error:
+        session.error(str(error))
+    for name in names:
+        file = known[name].relative_to(ROOT)
+        _certify(session, program, name, file, BUILD / "containers")
 
 
 @nox.session(venv_backend="venv")

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import containers
 from .machine import (
     PATIENCE,
     NotAvailableError,
@@ -46,8 +47,11 @@ IMAGE = "DURABLE_TEST_POSTGRES_IMAGE"
 _TEMPLATES = Path(__file__).resolve().parents[2] / "build" / "servers"
 """Where clusters are kept to be copied: to make one anew takes a second or two."""
 
+_USER = "durable"
+_PASSWORD = "durable"  # noqa: S105 - of a container that lives for a test, on loopback
+
 _INITDB = (
-    "-U", "durable", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions",
+    "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions",
 )  # fmt: skip
 
 _PLACES = (
@@ -130,7 +134,7 @@ class PrivatePostgres:
     @property
     def url(self) -> str:
         """Where it can be reached."""
-        return f"postgresql://durable@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -218,8 +222,13 @@ def _version(path: Path) -> int:
 @contextmanager
 def _container() -> Generator[dict[str, str]]:
     module: Any = importlib.import_module("testcontainers.community.postgres")
-    with module.PostgresContainer(os.environ.get(IMAGE, "postgres:16")) as one:
-        yield {URL: one.get_connection_url(driver=None)}
+    one = module.PostgresContainer(
+        os.environ.get(IMAGE, "postgres:16"), username=_USER, password=_PASSWORD
+    )
+    ready = ("pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER)
+    with containers.running(one, "postgres", 5432, ready) as (port, command):
+        url = f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{port}/{one.dbname}"
+        yield {URL: url, RESTART: command}
 
 
 @contextmanager
@@ -262,6 +271,9 @@ def _private() -> Generator[dict[str, str]]:
 
 def restart(folder: Path) -> None:
     """Kill a private server and start it again."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        return
     server = PrivatePostgres.load(folder)
     server.kill()
     server.start()
