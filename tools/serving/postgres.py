@@ -246,11 +246,16 @@ def serve() -> Generator[dict[str, str]]:
         return
     with ExitStack() as stack:
         chosen = BIN not in os.environ and docker()
-        yield stack.enter_context(_container() if chosen else _private())
+        yield stack.enter_context(_container() if chosen else private())
 
 
 @contextmanager
-def _private() -> Generator[dict[str, str]]:
+def private() -> Generator[dict[str, str]]:
+    """Yield the environment of a server that runs the programs on this machine.
+
+    Raises:
+        NotAvailableError: There are none.
+    """
     found = programs()
     if found is None:
         msg = (

@@ -71,6 +71,7 @@ def test_output_that_cannot_be_written(
     ("storage", "reason"),
     [
         ("oracle://anna:secret@localhost/x", "--storage oracle://… is no storage"),
+        ("postgresql+psycopg://anna:secret@localhost/x", "asyncpg as the driver"),
         (":memory:", "dies with its process"),
         ("sqlite:///", "dies with its process"),
     ],
