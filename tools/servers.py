@@ -63,12 +63,11 @@ def install(names: Iterable[str] | None = None) -> None:
 
 @contextmanager
 def servers(names: Iterable[str]) -> Generator[Mapping[str, str]]:
-    """Yield the environment with the servers that targets need, installed and started in turn."""
+    """Yield the environment with the servers that targets need, started in turn."""
     environment: dict[str, str] = {}
     with ExitStack() as stack:
         for name in names:
             if name in ROOMS:
-                ROOMS[name].install()
                 environment |= stack.enter_context(ROOMS[name].serve())
         yield environment
 
@@ -80,6 +79,7 @@ def main(arguments: list[str]) -> int:
             ROOMS[room].restart(Path(folder))
             return 0
         case ["run", names, "--", *command] if command:
+            install(names.split(","))
             with servers(names.split(",")) as environment:
                 return subprocess.run(
                     command, check=False, env={**os.environ, **environment}
