@@ -106,22 +106,16 @@ class PrivateMongo:
         ]  # fmt: skip
         if self.replica_set is not None:
             command += ["--replSet", self.replica_set]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-        self._pid_file.write_text(str(process.pid), encoding="utf-8")
-        deadline = time.monotonic() + PATIENCE
-        while self._hello() is None:
-            if process.poll() is not None or time.monotonic() > deadline:
-                text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
-                msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
-                raise NotAvailableError(msg)
-            time.sleep(0.05)
+        # It goes into the background by itself, when it answers or cannot start.
+        done = subprocess.run(
+            [*command, "--fork", "--pidfilepath", str(self._pid_file)],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        if done.returncode:
+            text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
+            msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
+            raise NotAvailableError(msg)
 
     @property
     def _pid_file(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from durable_core.storage import ClosedError
 
 from .drivers import Driver
+from .ending import cut_off
 from .errors import translate
 from .session import Session
 from .setting_up import check_schema
@@ -58,7 +59,12 @@ class Database:
             work: What to do.
             schema: Whether the schema must be there.
         """
-        return await self._counted(work, write=False, schema=schema)
+        task = asyncio.ensure_future(self._counted(work, write=False, schema=schema))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await cut_off(task)
+            raise
 
     async def write(self, work: Callable[[Session], Awaitable[T]], *, schema: bool = True) -> T:
         """Carry out a call that writes.
@@ -76,10 +82,7 @@ class Database:
         except asyncio.CancelledError:
             if not task.done():
                 await asyncio.wait([task], timeout=_PATIENCE)
-                task.cancel()
-                await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # looked at, so that nobody complains of it
+            await cut_off(task)
             raise
 
     async def _counted(

@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 from durable_core.storage import Finished, Hint, Ready, Reconnected
 
 from .drivers import CODEC, Driver
+from .ending import cut_off
 from .errors import translate
 from .records import Doc, queue_of
 from .settings import EXECUTIONS, Settings
@@ -306,5 +307,4 @@ class _Line:
             events, self._after = await stream.more()
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cut_off(self._task)

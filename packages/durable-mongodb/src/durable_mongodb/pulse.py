@@ -9,7 +9,7 @@ from pymongo import MongoClient
 from durable_core.storage import Beat, ClosedError, Lease
 from durable_core.storage.kit import check_executor
 
-from .drivers import Driver, blocking_database
+from .drivers import CODEC, Driver, blocking_database
 from .errors import translate
 from .leases import MOST, answer, marked, microseconds, renewal
 from .records import NO_PAYLOADS, Doc
@@ -61,7 +61,7 @@ class MongoPulse:
                 who, renewal(lease, register=False), return_document=True
             )
         if changed is None:
-            said: Doc = database.command("hello")
+            said: Doc = database.command("hello", codec_options=CODEC)
             return Beat(alive=False, clock=microseconds(said["localTime"]))
         orders = executions.find(marked(lease.executor), NO_PAYLOADS).sort([("_id", 1)])
         docs: list[Doc] = list(orders.hint(self._settings.name("marked")).limit(MOST + 1))
