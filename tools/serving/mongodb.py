@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -11,14 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from .machine import PATIENCE, NotAvailableError, alive, apt, docker, free_port, may_install
 from .restarting import restart_command
@@ -130,13 +128,12 @@ class PrivateMongo:
             return None
 
     def _hello(self) -> Mapping[str, Any] | None:
-        client: MongoClient[dict[str, Any]] = MongoClient(self.url, serverSelectionTimeoutMS=500)
         try:
-            return client.admin.command("hello")
-        except PyMongoError:
+            with _client(self.url, patience=0.5) as client:
+                said: Mapping[str, Any] = client.admin.command("hello")
+        except _pymongo().errors.PyMongoError:
             return None
-        finally:
-            client.close()
+        return said
 
     def primary(self) -> bool:
         """Whether it can be written to."""
@@ -164,6 +161,23 @@ class PrivateMongo:
         deadline = time.monotonic() + PATIENCE
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+
+def _pymongo() -> Any:
+    # Whoever only asks what rooms there are need not have the driver.
+    try:
+        return importlib.import_module("pymongo")
+    except ImportError as error:
+        msg = "MongoDB's driver is missing: run this by the Python of .venv, as ./dev does"
+        raise NotAvailableError(msg) from error
+
+
+def _client(url: str, *, patience: float = PATIENCE) -> AbstractContextManager[Any]:
+    """Return a client of the driver, closed with the context."""
+    # It tells a lot to whoever listens to everything, as nox does.
+    logging.getLogger("pymongo").setLevel(logging.WARNING)
+    made = _pymongo().MongoClient(url, serverSelectionTimeoutMS=int(patience * 1_000))
+    return closing(made)
 
 
 @contextmanager
@@ -213,11 +227,8 @@ def _initiate(servers: list[PrivateMongo]) -> None:
     members = [{"_id": place, "host": server.address} for place, server in enumerate(servers)]
     settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
     config = {"_id": REPLICA_SET, "members": members, "settings": settings}
-    client: MongoClient[dict[str, Any]] = MongoClient(servers[0].url)
-    try:
+    with _client(servers[0].url) as client:
         client.admin.command("replSetInitiate", config)
-    finally:
-        client.close()
     wait_for_primary(servers)
 
 
@@ -300,16 +311,13 @@ def _initiate_container(url: str) -> None:
     member = {"_id": 0, "host": f"127.0.0.1:{_START_PORT}"}
     config = {"_id": REPLICA_SET, "members": [member]}
     deadline = time.monotonic() + PATIENCE
-    client: MongoClient[dict[str, Any]] = MongoClient(url, serverSelectionTimeoutMS=30_000)
-    try:
+    with _client(url) as client:
         client.admin.command("replSetInitiate", config)
         while not client.admin.command("hello").get("isWritablePrimary"):
             if time.monotonic() > deadline:
                 msg = f"the replica set {url} has no primary"
                 raise NotAvailableError(msg)
             time.sleep(0.05)
-    finally:
-        client.close()
 
 
 @contextmanager

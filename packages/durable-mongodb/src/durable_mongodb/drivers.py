@@ -80,10 +80,6 @@ class Driver(Protocol):
         """Whether `blocking` answers a client of the caller's, which is not to be closed."""
         ...
 
-    async def close(self) -> None:
-        """Close the client."""
-        ...
-
 
 class PyMongoDriver:
     """PyMongo's own asyncio client."""
@@ -132,10 +128,6 @@ class PyMongoDriver:
         """See `Driver.lends`."""
         return False
 
-    async def close(self) -> None:
-        """See `Driver.close`."""
-        await self._client.close()
-
 
 class MotorDriver:
     """A client of Motor, which runs PyMongo's blocking client in threads."""
@@ -176,10 +168,6 @@ class MotorDriver:
     def lends(self) -> bool:
         """See `Driver.lends`."""
         return True
-
-    async def close(self) -> None:
-        """See `Driver.close`."""
-        self._client.close()
 
 
 def blocking_database(client: MongoClient[Doc], name: str) -> Any:

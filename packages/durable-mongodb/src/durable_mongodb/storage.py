@@ -44,7 +44,7 @@ from .cancelling import cancel_all
 from .claiming import claim_due, claim_ids
 from .clients import open_client, place_of
 from .database import Database
-from .drivers import driver_for
+from .drivers import Client, driver_for
 from .hints import Hints, permitted
 from .inserting import insert_all
 from .leases import beat, clock, lease_page
@@ -80,7 +80,7 @@ class MongoStorage:
     ) -> None:
         self._settings = Settings(database=database, prefix=prefix)
         self._driver = driver_for(client)
-        self._own = False
+        self._own: Client | None = None
         self._push = True
         place = place_of(client, database)
         self._tally = Tally()
@@ -121,7 +121,7 @@ class MongoStorage:
             command_timeout=command_timeout,
         )
         storage = cls(client, database=database or named or "durable", prefix=prefix)
-        storage._own = True
+        storage._own = client
         return storage
 
     def _describe(self, server: Server | None) -> Capabilities:
@@ -172,8 +172,8 @@ class MongoStorage:
         """Carry out what was called before, then release what this storage opened. Idempotent."""
         await self._database.close()
         await self._hints.close()
-        if self._own:
-            await self._driver.close()
+        if self._own is not None:
+            await self._own.close()
 
     async def clock(self) -> int:
         """Return the server's time, which knows milliseconds."""
