@@ -83,7 +83,8 @@ class PrivateMongo:
     def load(cls, folder: Path) -> "PrivateMongo":
         """Return the server of a folder."""
         values: dict[str, Any] = json.loads((folder / "server.json").read_text(encoding="utf-8"))
-        return cls(**{**values, "options": tuple(values["options"])})
+        values["options"] = tuple(values["options"])
+        return cls(**values)
 
     @property
     def address(self) -> str:

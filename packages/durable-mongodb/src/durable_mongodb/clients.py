@@ -11,6 +11,7 @@ from durable_core.storage import InvalidArgumentError
 
 from .drivers import Client
 
+_SHORTEST: Final = 0.001
 _DAY: Final = 86_400.0
 _MOST_CONNECTIONS: Final = 10_000
 _MEANT: Final = "mongodb://user:password@host:27017/database?replicaSet=name"
@@ -73,8 +74,8 @@ def _reason(error: Exception, url: str) -> str:
 
 
 def _check(what: str, seconds: float) -> None:
-    if not (math.isfinite(seconds) and 0.001 <= seconds <= _DAY):
-        msg = f"{what}={seconds!r}: choose seconds from 0.001 to {_DAY:.0f}"
+    if not (math.isfinite(seconds) and _SHORTEST <= seconds <= _DAY):
+        msg = f"{what}={seconds!r}: choose seconds from {_SHORTEST} to {_DAY:.0f}"
         raise InvalidArgumentError(msg)
 
 

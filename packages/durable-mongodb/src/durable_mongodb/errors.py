@@ -1,6 +1,6 @@
 """One table: what the driver or the server said → what the caller does next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from bson.errors import BSONError
@@ -52,6 +52,8 @@ class AgainError(TemporaryError):
     """Something was in the way for a moment: the same call is sent again by the storage itself."""
 
 
+_TOO_LARGE: Final = (TooLargeError, "a document would be larger than 16 MB; nothing was written")
+
 _BY_CODE: Final[Mapping[int, tuple[type[StorageError], str]]] = {
     11: (PermanentError, "there is no such user: check the URL and its authSource"),
     13: (
@@ -77,11 +79,11 @@ _BY_CODE: Final[Mapping[int, tuple[type[StorageError], str]]] = {
     225: (TemporaryError, "the transaction was overtaken by another one of its session"),
     246: (TemporaryError, "the snapshot that was to be read is gone"),
     251: (TemporaryError, "the server has given the transaction up"),
-    10334: (TooLargeError, "a document would be larger than 16 MB; nothing was written"),
-    17419: (TooLargeError, "a document would be larger than 16 MB; nothing was written"),
-    17420: (TooLargeError, "a document would be larger than 16 MB; nothing was written"),
+    10334: _TOO_LARGE,
+    17419: _TOO_LARGE,
+    17420: _TOO_LARGE,
     14031: (DiskFullError, "the server's disk is full: make room, then try again"),
-    10003: (TooLargeError, "a document would be larger than 16 MB; nothing was written"),
+    10003: _TOO_LARGE,
 }
 """The server's answers after which nothing of the command was carried out."""
 
@@ -174,7 +176,7 @@ def _of_server(
         if "hint provided" in text:
             return SchemaMissingError, "an index is missing: run setup() with migrate=True"
         if "object to insert too large" in text:
-            return TooLargeError, "a document would be larger than 16 MB; nothing was written"
+            return _TOO_LARGE
         return PermanentError, "the server refused the command"
     if write:
         return _UNKNOWN
@@ -186,35 +188,46 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
     landed = any(
         details.get(name, 0) for name in ("nInserted", "nMatched", "nUpserted", "nRemoved")
     )
-    refused = details.get("writeErrors") or []
+    refused: list[dict[str, Any]] = details.get("writeErrors") or []
     if details.get("writeConcernErrors") or landed or not refused:
         return _UNKNOWN
     return _of_server(refused[0]["code"], str(refused[0]), write=write, doubt=doubt)
 
 
 def _of_driver(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
-    if isinstance(error, WaitQueueTimeoutError):
-        return TemporaryError, "no connection of the pool became free: use a larger pool_size"
-    if isinstance(error, ServerSelectionTimeoutError):
-        # Raised by a command's first try only; a repeated one raises what the first one did.
-        return TemporaryError, "no primary can be reached; nothing was written"
+    for kinds, verdict in _NOT_SENT:
+        if isinstance(error, kinds):
+            return verdict
     if isinstance(error, ConnectionFailure | OSError | EOFError | TimeoutError):
         return _UNKNOWN if write and doubt else _UNREACHABLE
-    if isinstance(error, DocumentTooLarge):
-        return TooLargeError, "a document would be larger than 16 MB; nothing was written"
     if isinstance(error, BSONError | UnicodeError | OverflowError):
         if write:
             return InvalidArgumentError, "a value cannot be stored; nothing was written"
         return CorruptError, "a document cannot be read: restore it from a backup"
-    if isinstance(error, ConfigurationError):
-        if "essions are not supported" in str(error):
-            return PermanentError, HOW_TO
-        return PermanentError, "the client's options do not fit: check the URL"
     if isinstance(error, InvalidOperation) and "after close" in str(error):
         return ClosedError, "the client that the storage was given is closed"
     if write:
         return _UNKNOWN
     return PermanentError, "the driver refused the command"
+
+
+_NOT_SENT: Final[Sequence[tuple[type[Exception], tuple[type[StorageError], str]]]] = (
+    (
+        WaitQueueTimeoutError,
+        (TemporaryError, "no connection of the pool became free: use a larger pool_size"),
+    ),
+    # Raised by a command's first try only; a repeated one raises what the first one did.
+    (
+        ServerSelectionTimeoutError,
+        (TemporaryError, "no primary can be reached; nothing was written"),
+    ),
+    (DocumentTooLarge, _TOO_LARGE),
+    (
+        ConfigurationError,
+        (PermanentError, "the client's options do not fit the server: check the URL"),
+    ),
+)
+"""What the driver says before it has sent anything."""
 
 
 def read_only(place: str) -> ReadOnlyError:

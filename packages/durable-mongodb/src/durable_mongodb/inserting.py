@@ -24,7 +24,7 @@ async def insert_all(session: Session, items: Sequence[NewExecution], now: int) 
     if any(item.wake_key is not None for item in items):
         return await session.transact(lambda: insert_in_transaction(session, items, now))
     answers: dict[int, Inserted] = {}
-    left = list(range(len(items)))
+    left: list[int] = list(range(len(items)))
     for _ in range(_TURNS):
         records = [born(items[place], now) for place in left]
         refused = await session.insert(EXECUTIONS, [birth_doc(new, now) for new in records])

@@ -1,7 +1,7 @@
 """Freeing what nobody alive holds."""
 
-from collections.abc import Collection
-from typing import TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Final, TypeAlias
 
 from durable_core.storage import OnCancel, Phase, Reaped
 
@@ -11,6 +11,14 @@ from .session import Session, stamp
 from .settings import EXECUTIONS, LEASES
 from .stamping import write_past_locks
 from .working import Work
+
+_FIELDS: Final[Mapping[str, int]] = {
+    "owner": 1,
+    "gen": 1,
+    "cancel_requested": 1,
+    "on_cancel": 1,
+    "finished_at": 1,
+}
 
 _Tokens: TypeAlias = dict[str, tuple[str, int]]
 
@@ -38,7 +46,7 @@ async def reap_dead(session: Session, now: int, limit: int) -> Reaped:
 
 async def _owners(session: Session) -> set[str]:
     """Return who holds something: a look at each owner, however much is held."""
-    pipeline = [
+    pipeline: list[Doc] = [
         {"$match": {"owner": HELD}},
         {"$sort": {"owner": 1}},
         {"$group": {"_id": "$owner"}},
@@ -56,8 +64,7 @@ async def _living(session: Session, owners: Collection[str]) -> set[str]:
 
 async def _held_by(session: Session, owners: Collection[str], limit: int) -> list[Doc]:
     where = {"owner": {"$in": sorted(owners)}}
-    fields = dict.fromkeys(("owner", "gen", "cancel_requested", "on_cancel", "finished_at"), 1)
-    return await session.find(EXECUTIONS, where, fields=fields, limit=limit, hint="held")
+    return await session.find(EXECUTIONS, where, fields=_FIELDS, limit=limit, hint="held")
 
 
 def _ends(doc: Doc) -> bool:

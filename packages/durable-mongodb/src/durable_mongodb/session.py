@@ -315,7 +315,7 @@ class Session:
 
 def _pause(attempt: int) -> float:
     """Return how long to wait, a time that two processes are unlikely to share."""
-    longest = min(_FIRST_PAUSE * 2 ** min(attempt, 10), _LONGEST_PAUSE)
+    longest = min(_FIRST_PAUSE * float(1 << min(attempt, 10)), _LONGEST_PAUSE)
     return longest * (0.25 + 0.75 * secrets.randbelow(1_000) / 1_000)
 
 

@@ -24,7 +24,6 @@ from .settings import SCHEMA
 _OLDEST: Final = 17
 """The wire version of MongoDB 6.0."""
 
-_COMPARED: Final = ("key", "unique", "partialFilterExpression")
 _NO_NAMESPACE: Final = 26
 
 
@@ -196,5 +195,6 @@ async def _indexes(session: Session, collection: str) -> dict[str, Doc]:
 
 def _shape(index: Mapping[str, Any]) -> list[Any]:
     """Return what an index is, without what the server says of it besides."""
-    shape = [index.get(name) for name in _COMPARED]
-    return [list(one.items()) if isinstance(one, dict) else one for one in shape]
+    keys: Mapping[str, int] = index["key"]
+    # The order of the keys is part of it, which no dictionary compares.
+    return [list(keys.items()), bool(index.get("unique")), index.get("partialFilterExpression")]
