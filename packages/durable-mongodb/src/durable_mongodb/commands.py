@@ -4,7 +4,7 @@ Text of users is only ever a value, never part of a name or an expression: in pi
 wrapped as a literal, because there a text that begins with ``$`` would be read as a path.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from durable_core.storage import (
@@ -196,22 +196,3 @@ def over(finished_before: int) -> Doc:
         "due": None,
         "pending": 0,
     }
-
-
-def over_first(executions: str, finished_before: int, limit: int) -> Sequence[Doc]:
-    """Return the pipeline that finds what may be deleted, the longest finished first."""
-    living_parent = {
-        "from": executions,
-        "localField": "parent_id",
-        "foreignField": "_id",
-        "pipeline": [{"$match": {"finished_at": None}}, {"$project": {"_id": 1}}],
-        "as": "parents",
-    }
-    return [
-        {"$match": over(finished_before)},
-        {"$sort": {"finished_at": 1, "_id": 1}},
-        {"$project": {"task": 1, "wake_key": 1, "parent_id": 1}},
-        {"$lookup": living_parent},
-        {"$match": {"parents": []}},
-        {"$limit": limit},
-    ]
