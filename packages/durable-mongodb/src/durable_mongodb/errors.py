@@ -190,7 +190,7 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
     )
     refused: list[dict[str, Any]] = details.get("writeErrors") or []
     if details.get("writeConcernErrors") or landed or not refused:
-        return _UNKNOWN
+        return _UNKNOWN if write else _UNREACHABLE
     return _of_server(refused[0]["code"], str(refused[0]), write=write, doubt=doubt)
 
 
