@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import postgres
+from serving import mongodb, postgres
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Room",
     "free_port",
     "install",
+    "mongodb",
     "other_user",
     "postgres",
     "servers",
@@ -46,7 +47,11 @@ class Room(Protocol):
         ...
 
 
-ROOMS: Mapping[str, Room] = {"postgres": postgres}
+ROOMS: Mapping[str, Room] = {
+    "mongodb": mongodb,
+    "mongodb-motor": mongodb,
+    "postgres": postgres,
+}
 """By the name of the target that needs the server; other targets need none."""
 
 
