@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import postgres
+from serving import postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -26,7 +26,10 @@ __all__ = [
     "install",
     "other_user",
     "postgres",
+    "redis",
+    "redis_cluster",
     "servers",
+    "valkey",
 ]
 
 
@@ -46,7 +49,12 @@ class Room(Protocol):
         ...
 
 
-ROOMS: Mapping[str, Room] = {"postgres": postgres}
+ROOMS: Mapping[str, Room] = {
+    "postgres": postgres,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+    "valkey": valkey,
+}
 """By the name of the target that needs the server; other targets need none."""
 
 
