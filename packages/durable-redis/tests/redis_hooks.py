@@ -165,12 +165,11 @@ class RedisHooks:
     async def versions(self, storage: Storage) -> Mapping[str, str]:
         """Return the server's version and the driver's."""
         async with self._client() as client:
-            info = await client.info("server")
-        facts: Mapping[str, Any] = next(iter(info.values())) if self.cluster else info
+            facts: Mapping[str, Any] = await client.info("server")
         name = "valkey" if "valkey_version" in facts else "redis"
         return {
             name: str(facts[f"{name}_version"]),
-            "mode": str(facts["redis_mode"]),
+            "mode": "cluster" if self.cluster else "standalone",
             "redis-py": redis.__version__,
         }
 
