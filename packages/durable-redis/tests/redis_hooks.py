@@ -23,7 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis_proxy import Proxy
 
-from durable_conformance import Cut
+from durable_conformance import CallersTransaction, Cut
 from durable_core.storage import Hint, Storage
 from durable_redis import RedisStorage
 
@@ -139,6 +139,26 @@ async def delete_namespace(client: Any, namespace: str) -> int:
     return len(keys)
 
 
+class Transaction:
+    """A transaction of a caller who uses the driver."""
+
+    def __init__(self, pipe: Any, key: str) -> None:
+        self.tx = pipe
+        self._key = key
+
+    async def write(self) -> None:
+        """Write a key of the caller's own."""
+        self.tx.incr(self._key)
+
+    async def commit(self) -> None:
+        """Commit."""
+        await self.tx.execute()
+
+    async def rollback(self) -> None:
+        """Roll back."""
+        await self.tx.reset()
+
+
 class RedisHooks:
     """The hooks of the suite; what `open` gives goes through a proxy."""
 
@@ -172,6 +192,15 @@ class RedisHooks:
             "mode": "cluster" if self.cluster else "standalone",
             "redis-py": redis.__version__,
         }
+
+    @asynccontextmanager
+    async def transaction(self, storage: Storage) -> AsyncGenerator[CallersTransaction]:
+        """Begin a transaction of a caller who has a client of his own."""
+        assert isinstance(storage, RedisStorage)
+        client: Any = storage._client
+        key = f"{{{storage._settings.namespace}}}:callers"
+        async with client.pipeline(transaction=True) as pipe:
+            yield Transaction(pipe, key)
 
     async def restart(self) -> None:
         """Kill the server and start it again."""

@@ -30,7 +30,7 @@ async def insert_all(database: Database, items: Sequence[NewExecution], now: int
     return [
         answer
         for chunk, reply in zip(chunks, replies, strict=True)
-        for answer in answers(chunk, reply)
+        for answer in answers(chunk, Reader(reply))
     ]
 
 
@@ -48,10 +48,17 @@ def arguments(rows: Sequence[tuple[Record, Stored]], now: int, *, dry: bool = Fa
     return given
 
 
-def answers(rows: Sequence[tuple[Record, Stored]], reply: bytes) -> Iterator[Inserted]:
+def answers(rows: Sequence[tuple[Record, Stored]], reader: Reader) -> Iterator[Inserted]:
     """Yield what the script answered."""
-    reader = Reader(reply)
     for record, _ in rows:
         code, told = reader.numbers(_ANSWER)
         row = reader.record() if told else record
         yield Inserted(outcome=_OUTCOMES[code - 1], record=row)
+
+
+def skip(reader: Reader, number: int) -> None:
+    """Pass over so many answers."""
+    for _ in range(number):
+        _, told = reader.numbers(_ANSWER)
+        if told:
+            reader.record()

@@ -7,6 +7,7 @@ from durable_core.storage import (
     PROTOCOL_VERSION,
     Applied,
     Beat,
+    BoundStorage,
     Cancelled,
     Capabilities,
     Checkpoint,
@@ -37,6 +38,7 @@ from durable_core.storage.kit import (
 )
 
 from .applying import apply_all
+from .binding import Bound
 from .cancelling import cancel_all
 from .claiming import claim_due, claim_ids
 from .database import Database
@@ -51,6 +53,7 @@ from .reaping import reap_dead
 from .setting_up import Server, check_server, look_at_server, set_up
 from .settings import Durability, Settings
 from .statistics import Statistics, Tally
+from .transactions import transaction_of
 from .waking import wake_all
 
 
@@ -93,6 +96,7 @@ class RedisStorage:
         )
         tally = Tally()
         self._own = False
+        self._client = client
         self._link = link_of(client, self._settings.schema)
         self._database = Database(self._link, self._settings, tally)
         self._hints = Hints(self._link, self._settings, tally)
@@ -151,6 +155,7 @@ class RedisStorage:
         return Capabilities(
             protocol=PROTOCOL_VERSION,
             push=True,
+            bind=True,
             pulse=True,
             leases=True,
             shared=True,
@@ -289,6 +294,25 @@ class RedisStorage:
     def pulse(self) -> PulseConnection:
         """See `Pulse.pulse`."""
         return RedisPulse(self._link, self._settings)
+
+    def bind(self, tx: object) -> BoundStorage:
+        """See `Bind.bind`.
+
+        Args:
+            tx: A pipeline with ``transaction=True`` of a `redis.asyncio` client on the same
+                server; on a cluster all its keys are in the slot of the namespace. Its EXEC also
+                answers, in the place of each `insert`, what is no concern of the caller's. If
+                somebody else inserts one of the same ids or keys meanwhile, EXEC raises the
+                driver's `WatchError` and nothing at all is done: repeat the transaction.
+        """
+        transaction = transaction_of(tx, self._client)
+        return Bound(
+            transaction,
+            self._settings,
+            self._capabilities,
+            self._database.place,
+            self._database.tally,
+        )
 
     def statistics(self) -> Statistics:
         """Return what was sent to the server so far."""
