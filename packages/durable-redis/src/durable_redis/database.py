@@ -228,7 +228,7 @@ class Database:
             if self.settings.wait_aof
             else (self.settings.wait_replicas,)
         )
-        got = tuple(reached) if isinstance(reached, list) else (reached,)
+        got: Sequence[int] = (reached,) if isinstance(reached, int) else reached
         if all(have >= want for have, want in zip(got, wanted, strict=True)):
             return
         msg = (

@@ -82,8 +82,35 @@ _BY_TEXT: Final[Sequence[tuple[str, type[StorageError], str]]] = (
 _LOST: Final = (exc.ConnectionError, exc.TimeoutError, OSError, EOFError, TimeoutError)
 """What says that the connection is lost, or never was."""
 
-_UNREACHABLE: Final = (exc.RedisClusterException, exc.ClusterError)
-"""What the cluster's client says when it finds no node."""
+_BY_CLASS: Final[Sequence[tuple[tuple[type[Exception], ...], type[StorageError], str]]] = (
+    (
+        (exc.MaxConnectionsError,),
+        TemporaryError,
+        "no connection of the pool is free: use a larger pool",
+    ),
+    (
+        (exc.AuthenticationError, exc.AuthorizationError),
+        PermanentError,
+        "the server refuses this user: check the URL",
+    ),
+    (
+        (exc.WatchError,),
+        TemporaryError,
+        "the transaction is void, because its connection was lost: repeat it",
+    ),
+    (
+        # The last two: what a cluster's client says when it finds no node.
+        (*_LOST, exc.RedisClusterException, exc.ClusterError),
+        TemporaryError,
+        "the server cannot be reached; nothing was written",
+    ),
+    (
+        (exc.DataError, UnicodeError, OverflowError),
+        InvalidArgumentError,
+        "a value cannot be sent; nothing was written",
+    ),
+)
+"""What the driver says by itself, first match first."""
 
 
 def word(error: BaseException) -> str:
@@ -146,6 +173,21 @@ def translate(
 
 
 def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
+    found = _named(error)
+    if found is not None:
+        return found
+    if write and doubt:
+        return OutcomeUnknownError, "the write may have landed; send the same call again"
+    for kinds, kind, advice in _BY_CLASS:
+        if isinstance(error, kinds):
+            return kind, advice
+    if write:
+        return OutcomeUnknownError, "the write may have landed; send the same call again"
+    return PermanentError, "the server or the driver refused the command"
+
+
+def _named(error: Exception) -> tuple[type[StorageError], str] | None:
+    """Classify what the server said by its words; it did nothing then."""
     said = word(error)
     for known, kind, advice in _BY_WORD:
         if said == known:
@@ -154,16 +196,4 @@ def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[Stora
     for known, kind, advice in _BY_TEXT:
         if known in lowered:
             return kind, advice
-    if write and doubt:
-        return OutcomeUnknownError, "the write may have landed; send the same call again"
-    if isinstance(error, exc.MaxConnectionsError):
-        return TemporaryError, "no connection of the pool is free: use a larger pool"
-    if isinstance(error, exc.AuthenticationError | exc.AuthorizationError):
-        return PermanentError, "the server refuses this user: check the URL"
-    if isinstance(error, _LOST) or isinstance(error, _UNREACHABLE):
-        return TemporaryError, "the server cannot be reached; nothing was written"
-    if isinstance(error, exc.DataError | UnicodeError | OverflowError):
-        return InvalidArgumentError, "a value cannot be sent; nothing was written"
-    if write:
-        return OutcomeUnknownError, "the write may have landed; send the same call again"
-    return PermanentError, "the server or the driver refused the command"
+    return None

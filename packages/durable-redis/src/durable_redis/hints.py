@@ -1,7 +1,7 @@
 """Hints: told by the scripts themselves, heard on a connection of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -174,15 +174,16 @@ class _Line:
 
     def _understand(self, said: Any) -> bool:
         """Take note of a message; return whether more may come."""
-        kind = said[0] if isinstance(said, list) else said
+        parts: Sequence[bytes] = [said] if isinstance(said, bytes) else said
+        kind = parts[0]
         if kind == b"smessage":
-            self._hints.heard(said[2])
+            self._hints.heard(parts[2])
         elif kind == b"ssubscribe":
             if self.begun.is_set():
                 self._hints.reconnected()
             self.begun.set()
         # When the slot moves away, the server ends the subscription.
-        return bool(kind != b"sunsubscribe")
+        return kind != b"sunsubscribe"
 
     async def close(self) -> None:
         self._task.cancel()

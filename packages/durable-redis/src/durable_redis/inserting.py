@@ -13,7 +13,7 @@ from .records import Reader, Stored, moment, stored
 from .scripts import INSERT
 
 _ANSWER: Final = Struct("<BB")
-_OUTCOMES: Final = (
+_OUTCOMES: Final[Sequence[InsertOutcome]] = (
     InsertOutcome.CREATED,
     InsertOutcome.EXISTING_ID,
     InsertOutcome.EXISTING_KEY,
@@ -53,7 +53,8 @@ def answers(rows: Sequence[tuple[Record, Stored]], reader: Reader) -> Iterator[I
     for record, _ in rows:
         code, told = reader.numbers(_ANSWER)
         row = reader.record() if told else record
-        yield Inserted(outcome=_OUTCOMES[code - 1], record=row)
+        outcome: InsertOutcome = _OUTCOMES[code - 1]
+        yield Inserted(outcome=outcome, record=row)
 
 
 def skip(reader: Reader, number: int) -> None:

@@ -3,7 +3,7 @@
 # The driver's own annotations leave much open; what is used of it is written down here.
 
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
@@ -164,7 +164,7 @@ class Clustered:
 
     async def ready(self) -> None:
         """See `Link.ready`."""
-        await self._client.initialize()
+        _ = await self._client.initialize()
         if self._doubtful:
             await self._manager.initialize()
             self._doubtful = False
@@ -214,8 +214,6 @@ def link_of(client: object, key: bytes) -> Link:
     """
     if isinstance(client, RedisCluster):
         return Clustered(client, key)
-    if type(client).__module__.startswith("redis.asyncio") and isinstance(client, Redis):
-        return Standalone(cast("Redis", client))
     if isinstance(client, Redis):
         return Standalone(client)
     msg = (
@@ -251,12 +249,9 @@ def open_client(
     }
     try:
         if url.startswith(_CLUSTER_SCHEMES):
-            plain = url.replace("+cluster", "", 1)
-            cluster: RedisCluster = RedisCluster.from_url(plain, **options)
-            return cluster
+            return _cluster(url.replace("+cluster", "", 1), options)
         if url.startswith(_SCHEMES):
-            pool: Any = BlockingConnectionPool.from_url(url, timeout=command_timeout, **options)
-            return Redis(connection_pool=pool)
+            return _standalone(url, options, command_timeout)
     except Exception as error:
         msg = f"{_hidden(url)} is no URL that the driver understands: {error}"
         raise InvalidArgumentError(msg) from error
@@ -265,6 +260,17 @@ def open_client(
         "with TLS, unix:///path/to/socket, or redis+cluster://host:6379 for a cluster"
     )
     raise InvalidArgumentError(msg)
+
+
+def _cluster(url: str, options: Mapping[str, Any]) -> RedisCluster:
+    kind: Any = RedisCluster
+    client: RedisCluster = kind.from_url(url, **options)
+    return client
+
+
+def _standalone(url: str, options: Mapping[str, Any], patience: float) -> Redis:
+    kind: Any = BlockingConnectionPool
+    return Redis(connection_pool=kind.from_url(url, timeout=patience, **options))
 
 
 def _hidden(url: str) -> str:

@@ -115,6 +115,7 @@ class _Walk:
             where = (b"%d" % after.source, b"%d" % after.score, after.member.encode())
         reply = await self._database.one(PAGE, b"%d" % size, *where, self._least, *self._sources)
         reader = Reader(reply)
+        source: int
         source, ended, count = reader.numbers(_HEADER)
         rows: list[tuple[_Place, Head | None]] = []
         for _ in range(count):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from durable_core.storage import Checkpoint, Head, OnCancel, Phase, Record
 
@@ -153,7 +153,7 @@ class Reader:
         """Whether everything was read."""
         return self._at >= len(self._data)
 
-    def numbers(self, form: Struct) -> tuple[int, ...]:
+    def numbers(self, form: Struct) -> tuple[Any, ...]:
         """Read numbers."""
         values = form.unpack_from(self._data, self._at)
         self._at += form.size
@@ -232,7 +232,7 @@ class Reader:
             error = self.large()
         elif not flags & _ERROR:
             error = None
-        fields = {
+        fields: dict[str, Any] = {
             "id": id_,
             "task": task,
             "queue": queue,

@@ -131,10 +131,10 @@ async def _config(database: Database) -> dict[str, str]:
         said: Any = await database.command(b"CONFIG", b"GET", *names)
     except exc.ResponseError:
         return {}
-    flat: list[bytes] = (
-        [part for pair in said.items() for part in pair] if isinstance(said, dict) else list(said)
-    )
-    texts = [part.decode() for part in flat]
+    # A map in RESP 3, a flat list in RESP 2.
+    flat = isinstance(said, list)
+    pairs: Any = [said] if flat else said.items()
+    texts: list[str] = [part.decode() for pair in pairs for part in pair]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 

@@ -161,7 +161,7 @@ class RedisStorage:
             shared=True,
             durable=server is not None and server.durable,
             resolution_us=1_000,
-            max_batch_rows=500,
+            max_batch_rows=200,
             max_batch_bytes=64 * 1024 * 1024,
             max_payload=16 * 1024 * 1024,
             durability="Redis" if server is None else server.text,

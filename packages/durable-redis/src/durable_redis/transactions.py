@@ -7,8 +7,9 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from redis.asyncio.client import NEVER_DECODE, Pipeline
+from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline
+from redis.client import NEVER_DECODE
 
 from durable_core.storage import InvalidArgumentError
 

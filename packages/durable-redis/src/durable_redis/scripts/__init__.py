@@ -38,7 +38,7 @@ class Script:
 
 
 def _piece(name: str) -> str:
-    return (resources.files(__package__) / f"{name}.lua").read_text(encoding="utf-8")
+    return (resources.files(__name__) / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _script(name: str, before: Sequence[str], flag: str = "") -> Script:

@@ -3,6 +3,8 @@
 local APPLIED, ALREADY, SUPERSEDED, CANCEL_REQUESTED, CHILD_CONFLICT, MISSING = 1, 2, 3, 4, 5, 6
 local KEEP, RELEASE, FINISH, SETTLE = 0, 1, 2, 3
 local at = 2
+local NOTHING = {}
+local PLAIN = {APPLIED}
 
 local function take()
   at = at + 1
@@ -10,18 +12,21 @@ local function take()
 end
 
 local function read_item()
-  local item = {id = take(), owner = take(), blobs = {}, points = {}, children = {}}
-  local mask, n_points, n_children
-  item.gen, item.kind, item.phase, mask, item.attempt, item.join_at, item.priority, item.due_ms,
-    item.due, n_points, n_children = struct.unpack('<dBBHi4i4hdc8HH', take())
-  for bit_, name in pairs({[1] = 'state', [4] = 'output', [16] = 'error'}) do
-    if band(mask, bit_ * 2) ~= 0 then item.blobs[name] = false end
-  end
-  if band(mask, 1) ~= 0 then item.blobs.state = take() end
-  if band(mask, 4) ~= 0 then item.blobs.output = take() end
-  if band(mask, 16) ~= 0 then item.blobs.error = take() end
-  item.mask = mask
-  for i = 1, n_points do item.points[i] = {item.id, take(), take()} end
+  local id, owner, header = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  at = at + 3
+  local gen, kind, phase, mask, attempt, join_at, priority, due_ms, due, n_points, n_children =
+    struct.unpack('<dBBHi4i4hdc8HH', header)
+  local item = {
+    id = id, owner = owner, gen = gen, kind = kind, phase = phase, mask = mask, attempt = attempt,
+    join_at = join_at, priority = priority, due_ms = due_ms, due = due,
+    state = nil, output = nil, error = nil, points = NOTHING, children = NOTHING,
+  }
+  if band(mask, 1) ~= 0 then item.state = take() end
+  if band(mask, 4) ~= 0 then item.output = take() end
+  if band(mask, 16) ~= 0 then item.error = take() end
+  if n_points > 0 then item.points = {} end
+  for i = 1, n_points do item.points[i] = {id, take(), take()} end
+  if n_children > 0 then item.children = {} end
   for i = 1, n_children do item.children[i] = {take(), take(), take()} end
   return item
 end
@@ -63,11 +68,15 @@ end
 local function write_values(r, item)
   touch(r)
   local mask = item.mask
-  for name, value in pairs(item.blobs) do set_blob(r, name, value) end
-  if band(mask, 64) ~= 0 then r.attempt = item.attempt end
-  if band(mask, 128) ~= 0 then r.join_at = item.join_at end
-  if band(mask, 256) ~= 0 then r.priority = item.priority end
-  if band(mask, 512) ~= 0 then r.crashes = 0 end
+  if band(mask, 3) ~= 0 then set_blob(r, 'state', item.state) end
+  if band(mask, 12) ~= 0 then set_blob(r, 'output', item.output) end
+  if band(mask, 48) ~= 0 then set_blob(r, 'error', item.error) end
+  if mask >= 64 then
+    if band(mask, 64) ~= 0 then r.attempt = item.attempt end
+    if band(mask, 128) ~= 0 then r.join_at = item.join_at end
+    if band(mask, 256) ~= 0 then r.priority = item.priority end
+    if band(mask, 512) ~= 0 then r.crashes = 0 end
+  end
   for _, point in ipairs(item.points) do points[#points + 1] = point end
 end
 
@@ -80,12 +89,13 @@ local function apply(item)
     touch(r)
     r.owner = ''
     set_due(r, item.due, item.due_ms)
-    return {APPLIED}
+    return PLAIN
   end
   if item.kind == FINISH then
     write_values(r, item)
     local token = item.owner .. '/' .. fmt('%.0f', item.gen)
-    return {APPLIED, woken = finish(r, item.phase, token)}
+    local woken = finish(r, item.phase, token)
+    return woken == '' and PLAIN or {APPLIED, woken = woken}
   end
   local fresh, conflict = fresh_children(item)
   if not fresh then return {CHILD_CONFLICT, row = r, conflict = conflict} end
@@ -108,10 +118,14 @@ local answers = {}
 while at <= #ARGV do answers[#answers + 1] = apply(read_item()) end
 flush()
 for _, answer in ipairs(answers) do
-  local woken, held = answer.woken or '', answer.held or {}
-  out[#out + 1] = struct.pack('<BBBc0HH', answer[1], answer.row and 1 or 0, #woken, woken,
-    answer.conflict or 0, #held)
-  if answer.row then say(answer.row, false) end
-  for _, id in ipairs(held) do out[#out + 1] = struct.pack('<Bc0', #id, id) end
+  if answer == PLAIN then
+    out[#out + 1] = '\1\0\0\0\0\0\0'
+  else
+    local woken, held = answer.woken or '', answer.held or NOTHING
+    out[#out + 1] = struct.pack('<BBBc0HH', answer[1], answer.row and 1 or 0, #woken, woken,
+      answer.conflict or 0, #held)
+    if answer.row then say(answer.row, false) end
+    for _, id in ipairs(held) do out[#out + 1] = struct.pack('<Bc0', #id, id) end
+  end
 end
 return table.concat(out)

@@ -1,13 +1,25 @@
 -- Changes of rows, in memory until `flush`.
 local NOW, now, now_ms = struct.unpack('<c8dd', ARGV[1])
 local boxes, new_keys = {}, {}
-local points = {}
+local points, dirty = {}, {}
 
 local function named(kind, task, name) return P .. kind .. ':' .. #task .. ':' .. task .. ':' .. name end
 
+local groups = {}
+
 local function group_of(r)
   if r.phase > LAST_UNFINISHED or string.byte(r.task) == 36 then return '$' end
-  return #r.queue .. ':' .. r.queue .. ':' .. r.task
+  local of_queue = groups[r.queue]
+  if not of_queue then
+    of_queue = {}
+    groups[r.queue] = of_queue
+  end
+  local group = of_queue[r.task]
+  if not group then
+    group = #r.queue .. ':' .. r.queue .. ':' .. r.task
+    of_queue[r.task] = group
+  end
+  return group
 end
 
 local function marked(r)
@@ -18,14 +30,13 @@ local function over(r)
   return r.phase > LAST_UNFINISHED and r.owner == '' and r.due_ms < 0 and r.pending == 0
 end
 
--- Must be called before a row is changed.
+-- Must be called before a row is changed: what it was decides which indexes change.
 local function touch(r)
-  if r.was then return end
-  local open = r.owner == '' and r.due_ms >= 0
-  r.was = {
-    group = open and group_of(r), priority = r.priority, due_ms = r.due_ms, owner = r.owner,
-    marked = marked(r), done = r.phase > LAST_UNFINISHED, over = over(r),
-  }
+  if r.touched then return end
+  r.touched = true
+  r.group0 = r.owner == '' and r.due_ms >= 0 and group_of(r)
+  r.priority0, r.due0, r.owner0 = r.priority, r.due_ms, r.owner
+  r.marked0, r.done0, r.over0 = marked(r), r.phase > LAST_UNFINISHED, over(r)
   dirty[#dirty + 1] = r
 end
 
@@ -114,15 +125,15 @@ end
 -- Inserts a row. A sleeper for whom a fresh message waits is born finished with it.
 local function adopt(r, payload)
   rows[r.id] = r
-  r.new = true
-  r.was = {group = false, owner = '', marked = false, done = false, over = false}
+  r.new, r.touched = true, true
+  r.owner0 = ''
   dirty[#dirty + 1] = r
   if band(r.flags, BLOBS.state[2]) ~= 0 then
     local size = struct.unpack('<I4', payload)
     puts[blob_key('state', r.id)] = sub(payload, 5 + size)
     payload = sub(payload, 5, 4 + size)
   end
-  if r.apart ~= 0 then puts[blob_key('payload', r.id)] = payload end
+  if payload ~= '' then puts[blob_key('payload', r.id)] = payload end
   if r.key ~= '' then new_keys[named('i', r.task, r.key)] = r.id end
   if r.wake == '' then return end
   local b = box(r.task, r.wake)

@@ -1,14 +1,14 @@
 -- ARGV: now; executor; limit; then groups of queue and task.
 local executor, limit = ARGV[2], tonumber(ARGV[3])
 local PAGE = 16
-local groups, found, visited = {}, {}, {}
-for i = 4, #ARGV do groups[#groups + 1] = ARGV[i] end
-for first = 1, #groups, 1000 do
-  local last = math.min(first + 999, #groups)
-  local scores = call('ZMSCORE', P .. 'g', unpack(groups, first, last))
+local wanted, found, visited = {}, {}, {}
+for i = 4, #ARGV do wanted[#wanted + 1] = ARGV[i] end
+for first = 1, #wanted, 1000 do
+  local last = math.min(first + 999, #wanted)
+  local scores = call('ZMSCORE', P .. 'g', unpack(wanted, first, last))
   for i, score in ipairs(scores) do
     if score and tonumber(score) <= now_ms then
-      local group = groups[first + i - 1]
+      local group = wanted[first + i - 1]
       visited[#visited + 1] = group
       for _, priority in ipairs(call('ZRANGEBYSCORE', P .. 'l:' .. group, '-inf', now_ms)) do
         found[#found + 1] = {
@@ -66,7 +66,7 @@ for _, place in ipairs(taken) do
     records[#records + 1] = r
   else
     -- A server that evicts keys leaves places without rows.
-    into(removals, place[2], place[1])
+    remove(place[2], place[1])
   end
 end
 flush()
@@ -82,9 +82,9 @@ for _, group in ipairs(visited) do
   if least[1] then call('ZADD', P .. 'g', least[2], group) end
 end
 local next_due = -1
-for begin = 1, #groups, 1000 do
-  local stop = math.min(begin + 999, #groups)
-  for _, score in ipairs(call('ZMSCORE', P .. 'g', unpack(groups, begin, stop))) do
+for begin = 1, #wanted, 1000 do
+  local stop = math.min(begin + 999, #wanted)
+  for _, score in ipairs(call('ZMSCORE', P .. 'g', unpack(wanted, begin, stop))) do
     local due = score and tonumber(score)
     if due and due > now_ms and (next_due < 0 or due < next_due) then next_due = due end
   end

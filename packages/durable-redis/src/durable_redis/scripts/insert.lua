@@ -8,12 +8,16 @@ for i = 3, #ARGV, 3 do
   else
     adopt(r, ARGV[i + 2])
     -- The sender knows the row that it sent; it does not know of messages.
-    answers[#answers + 1] = {1, r.phase > LAST_UNFINISHED and r}
+    answers[#answers + 1] = r.phase > LAST_UNFINISHED and {1, r}
   end
 end
 flush(ARGV[2] == 'dry')
 for _, answer in ipairs(answers) do
-  out[#out + 1] = struct.pack('<BB', answer[1], answer[2] and 1 or 0)
-  if answer[2] then say(answer[2], true) end
+  if answer then
+    out[#out + 1] = struct.pack('<BB', answer[1], 1)
+    say(answer[2], true)
+  else
+    out[#out + 1] = '\1\0'
+  end
 end
 return table.concat(out)

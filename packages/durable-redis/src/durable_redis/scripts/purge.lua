@@ -14,15 +14,16 @@ local function delete(r)
     blob_key('payload', id), P .. 'p:' .. id, P .. 'o:' .. id,
   }) do keys[#keys + 1] = key end
   if r.key ~= '' then keys[#keys + 1] = named('i', r.task, r.key) end
-  into(removals, P .. 'f', id)
-  into(removals, P .. 'c', id)
-  if r.parent ~= '' then into(removals, P .. 'k:' .. r.parent, id) end
-  if r.root ~= '' then into(removals, P .. 't:r:' .. r.root, id) end
+  remove(P .. 'f', id)
+  remove(P .. 'c', id)
+  if r.parent ~= '' then remove(P .. 'k:' .. r.parent, id) end
+  local root, _, tags = rest_of(r)
+  if root ~= '' then remove(P .. 't:r:' .. root, id) end
   local at = 1
-  while at <= #r.tags do
+  while at <= #tags do
     local tag
-    tag, at = struct.unpack('<Hc0', r.tags, at)
-    into(removals, P .. 't:t:' .. tag, id)
+    tag, at = struct.unpack('<Hc0', tags, at)
+    remove(P .. 't:t:' .. tag, id)
   end
   if r.wake ~= '' then
     local b = box(r.task, r.wake)
@@ -41,13 +42,13 @@ for i = 1, #members, 2 do
   local r = load(members[i])
   local parent = r and r.parent ~= '' and load(r.parent)
   if not r then
-    into(removals, P .. 'f', members[i])
+    remove(P .. 'f', members[i])
   elseif parent and parent.phase <= LAST_UNFINISHED then
     passed = passed + 1
   else
     delete(r)
   end
 end
-many('UNLINK', nil, keys)
+many('UNLINK', nil, keys, #keys)
 flush()
 return struct.pack('<HBI4', deleted, ended and 1 or 0, passed)

@@ -24,7 +24,7 @@ for _, owner in ipairs(dead) do
     freed = freed + 1
     local r = load(id)
     if not r then
-      into(removals, P .. 'h:' .. owner, id)
+      remove(P .. 'h:' .. owner, id)
       leavers[owner] = true
     else
       touch(r)

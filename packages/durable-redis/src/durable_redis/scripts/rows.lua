@@ -1,7 +1,7 @@
 -- A row is one string: numbers of fixed size, what may change, and the tail, which never does.
-local NUMBERS = '<BBhi4i4i4i4i4ddc8c8c8c8'
-local MUTABLE = NUMBERS .. 'Bc0Hc0Hc0Hc0Hc0'
-local TAIL = '<Hc0Hc0Bc0Hc0Hc0Bc0Hc0Hc0B'
+local MUTABLE = '<BBhi4i4i4i4i4ddc8c8c8c8Bc0Hc0Hc0Hc0Hc0'
+local TAIL = '<Hc0Hc0Bc0Hc0Hc0'
+local REST = '<Bc0Hc0Hc0B'
 local NONE8 = '\0\0\0\0\0\0\0\128'
 local ZERO8 = '\0\0\0\0\0\0\0\0'
 local INLINE = 512
@@ -10,29 +10,33 @@ local INLINE = 512
 local LAST_UNFINISHED = 3
 
 local CANCEL, DELIVER = 1, 2
--- Payloads that may change: whether there is one, whether it has a key of its own.
-local BLOBS = {
-  error = {4, 32, 'error'},
-  state = {8, 64, 'state'},
-  output = {16, 128, 'output'},
-}
+-- Payloads that may change: whether there is one, and whether it has a key of its own.
+local BLOBS = {error = {4, 32}, state = {8, 64}, output = {16, 128}}
 
-local rows, dirty = {}, {}
-local puts = {}
+local rows, puts = {}, {}
 
 local function row_key(id) return P .. 'e:' .. id end
 local function blob_key(name, id) return P .. 'b:' .. name .. ':' .. id end
 
+-- Written out, because a table that grows field by field is moved again and again.
 local function parse(id, s)
-  local r = {id = id, packed = s}
-  r.phase, r.flags, r.priority, r.index, r.crashes, r.attempt, r.pending, r.join_at, r.gen,
-    r.due_ms, r.due, r.created, r.started, r.finished, r.owner, r.ended_by, r.error, r.state,
-    r.output = struct.unpack(MUTABLE, s)
-  r.tail = sub(s, 82 + #r.owner + #r.ended_by + #r.error + #r.state + #r.output)
-  r.task, r.queue, r.parent, r.wake, r.key, r.root, r.group, r.tags, r.apart =
-    struct.unpack(TAIL, r.tail)
-  return r
+  local phase, flags, priority, index, crashes, attempt, pending, join_at, gen, due_ms, due,
+    created, started, finished, owner, ended_by, err, state, output, at = struct.unpack(MUTABLE, s)
+  local task, queue, parent, wake, key, rest = struct.unpack(TAIL, s, at)
+  return {
+    id = id, packed = s, tail_at = at, rest_at = rest,
+    phase = phase, flags = flags, priority = priority, index = index, crashes = crashes,
+    attempt = attempt, pending = pending, join_at = join_at, gen = gen, due_ms = due_ms, due = due,
+    created = created, started = started, finished = finished, owner = owner, ended_by = ended_by,
+    error = err, state = state, output = output,
+    task = task, queue = queue, parent = parent, wake = wake, key = key,
+    touched = false, new = false, group0 = false, priority0 = priority, due0 = due_ms,
+    owner0 = owner, marked0 = false, done0 = false, over0 = false,
+  }
 end
+
+-- Returns the rest of a row's tail: root, group, tags, and whether its payload has a key.
+local function rest_of(r) return struct.unpack(REST, r.packed, r.rest_at) end
 
 -- Returns the row as it is by now, false if there is none.
 local function load(id)
@@ -45,20 +49,23 @@ local function load(id)
   return r
 end
 
+local function say_apart(name, id)
+  local key = blob_key(name, id)
+  local value = puts[key] or call('GET', key)
+  out[#out + 1] = struct.pack('<I4', #value)
+  out[#out + 1] = value
+end
+
 -- Adds a row to the answer, with payloads or without; after `flush`, if it was changed.
 local function say(r, payload)
-  out[#out + 1] = struct.pack('<Bc0I4c0', #r.id, r.id, #r.packed, r.packed)
-  local apart = {}
-  if band(r.flags, BLOBS.error[2]) ~= 0 then apart[1] = 'error' end
-  if payload then
-    if band(r.flags, BLOBS.state[2]) ~= 0 then apart[#apart + 1] = 'state' end
-    if band(r.flags, BLOBS.output[2]) ~= 0 then apart[#apart + 1] = 'output' end
-    if r.apart ~= 0 then apart[#apart + 1] = 'payload' end
+  out[#out + 1] = struct.pack('<Bc0I4', #r.id, r.id, #r.packed)
+  out[#out + 1] = r.packed
+  if r.flags >= 32 and band(r.flags, 32) ~= 0 then say_apart('error', r.id) end
+  if not payload then return end
+  if r.flags >= 64 then
+    if band(r.flags, 64) ~= 0 then say_apart('state', r.id) end
+    if band(r.flags, 128) ~= 0 then say_apart('output', r.id) end
   end
-  for _, name in ipairs(apart) do
-    local key = blob_key(name, r.id)
-    local value = puts[key] or call('GET', key)
-    out[#out + 1] = struct.pack('<I4', #value)
-    out[#out + 1] = value
-  end
+  local _, _, _, apart = rest_of(r)
+  if apart ~= 0 then say_apart('payload', r.id) end
 end
