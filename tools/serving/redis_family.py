@@ -34,19 +34,25 @@ class PrivateRedis:
         program: What is run.
         port: Where it listens.
         bus: Where it talks to the other nodes of its cluster; None outside of a cluster.
+        options: More options; the last one of a name counts.
     """
 
     folder: str
     program: str
     port: int
     bus: int | None = None
+    options: Sequence[str] = ()
 
     @classmethod
-    def make(cls, folder: Path, program: str, *, cluster: bool = False) -> "PrivateRedis":
+    def make(
+        cls, folder: Path, program: str, *, cluster: bool = False, options: Sequence[str] = ()
+    ) -> "PrivateRedis":
         """Describe a server that was never started."""
         folder.mkdir(parents=True, exist_ok=True)
         bus = free_port() if cluster else None
-        server = cls(folder=str(folder), program=program, port=free_port(), bus=bus)
+        server = cls(
+            folder=str(folder), program=program, port=free_port(), bus=bus, options=list(options)
+        )
         (folder / "server.json").write_text(json.dumps(asdict(server)), encoding="utf-8")
         return server
 
@@ -69,6 +75,7 @@ class PrivateRedis:
         if self.bus is not None:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(self.bus)]
             command += ["--cluster-require-full-coverage", "no"]
+        command += self.options
         log = Path(self.folder) / "server.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -90,6 +97,8 @@ class PrivateRedis:
         """Whether it has loaded its data and answers."""
         try:
             return ask(self.port, "PING") == "PONG"
+        except NotAvailableError as refused:
+            return "NOAUTH" in str(refused)
         except OSError:
             return False
 

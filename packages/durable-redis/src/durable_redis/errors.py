@@ -68,6 +68,16 @@ _BY_TEXT: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     ),
     ("unknown command", PermanentError, "the server is too old, or forbids the command"),
     (
+        "client already authenticated",
+        PermanentError,
+        "the server wants a password: name it in the URL, as redis://user:password@host",
+    ),
+    (
+        "no connection available",
+        TemporaryError,
+        "no connection of the pool became free: use a larger pool_size",
+    ),
+    (
         "without any password configured",
         PermanentError,
         "the server has no password: name none in the URL",

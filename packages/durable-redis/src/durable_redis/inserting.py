@@ -1,7 +1,6 @@
 """Inserting roots."""
 
 from collections.abc import Iterator, Sequence
-from struct import Struct
 from typing import Final
 
 from durable_core.storage import Inserted, InsertOutcome, NewExecution, Record
@@ -12,7 +11,6 @@ from .database import Database
 from .records import Reader, Stored, moment, stored
 from .scripts import INSERT
 
-_ANSWER: Final = Struct("<BB")
 _OUTCOMES: Final[Sequence[InsertOutcome]] = (
     InsertOutcome.CREATED,
     InsertOutcome.EXISTING_ID,
@@ -51,15 +49,14 @@ def arguments(rows: Sequence[tuple[Record, Stored]], now: int, *, dry: bool = Fa
 def answers(rows: Sequence[tuple[Record, Stored]], reader: Reader) -> Iterator[Inserted]:
     """Yield what the script answered."""
     for record, _ in rows:
-        code, told = reader.numbers(_ANSWER)
+        code, told = reader.byte(), reader.byte()
         row = reader.record() if told else record
-        outcome: InsertOutcome = _OUTCOMES[code - 1]
-        yield Inserted(outcome=outcome, record=row)
+        yield Inserted(outcome=_OUTCOMES[code - 1], record=row)
 
 
 def skip(reader: Reader, number: int) -> None:
     """Pass over so many answers."""
     for _ in range(number):
-        _, told = reader.numbers(_ANSWER)
-        if told:
+        reader.byte()
+        if reader.byte():
             reader.record()

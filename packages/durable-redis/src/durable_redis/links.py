@@ -9,6 +9,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
+from redis.exceptions import RedisError
 
 from durable_core.storage import InvalidArgumentError
 
@@ -92,6 +93,20 @@ def _single(kind: Any, options: Mapping[str, Any]) -> Connection:
     return connection
 
 
+async def _refresh(connection: Any) -> None:
+    """Connect anew if the server has closed the connection while it lay still.
+
+    The driver's pool looks too, but not where it expects notices of maintenance.
+    """
+    try:
+        stale = await connection.can_read()
+    except RedisError:
+        stale = True
+    if stale:
+        await connection.disconnect(nowait=True)
+        await connection.connect()
+
+
 class Standalone:
     """A link by a client's pool.
 
@@ -113,6 +128,11 @@ class Standalone:
     async def acquire(self) -> Connection:
         """See `Link.acquire`."""
         connection: Connection = await self._pool.get_connection()
+        try:
+            await _refresh(connection)
+        except BaseException:
+            await self._pool.release(connection)
+            raise
         return connection
 
     async def release(self, connection: Connection) -> None:
@@ -177,9 +197,7 @@ class Clustered:
         try:
             await node.disconnect_if_needed(connection)
             await connection.connect()
-            if await connection.can_read():
-                await connection.disconnect()
-                await connection.connect()
+            await _refresh(connection)
         except BaseException:
             node.release(connection)
             self._doubtful = True
