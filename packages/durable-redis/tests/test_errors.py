@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,8 +196,6 @@ async def test_a_disk_that_cannot_be_written() -> None:
 
 
 def _in_the_way(folder: str) -> Callable[[], None]:
-    from pathlib import Path  # noqa: PLC0415
-
     there = Path(folder) / "dump.rdb"
     there.unlink(missing_ok=True)
     there.mkdir()
@@ -211,7 +210,7 @@ def _in_the_way(folder: str) -> Callable[[], None]:
 
 async def test_too_many_clients() -> None:
     with private_server("--maxclients", "3") as server:
-        clients: list[Redis] = [Redis(port=server.port) for _ in range(3)]
+        clients: list[Any] = [Redis(port=server.port) for _ in range(3)]
         pipes = [client.pipeline() for client in clients]
         for pipe in pipes:
             await pipe.watch("a")
@@ -249,7 +248,7 @@ async def test_an_answer_that_does_not_come() -> None:
 
 async def test_keys_of_somebody_else() -> None:
     async with storage_in() as storage, plain_client() as client:
-        await client.lpush(f"{{{storage._settings.namespace}}}:e:a", "not ours")  # type: ignore[misc]
+        await client.lpush(f"{{{storage._settings.namespace}}}:e:a", "not ours")
         await _raises(
             CorruptError, "another namespace", lambda: storage.insert(items=[new("a")], now=NOW)
         )

@@ -36,6 +36,7 @@ class Server:
     Attributes:
         name: Redis or Valkey, with its version.
         version: Of Redis, or that with which Valkey calls itself compatible.
+        clustered: Whether it is a node of a cluster.
         role: ``master`` or ``slave``, in the server's words.
         replicas: How many are connected.
         aof: Whether an append-only file is written.
@@ -48,6 +49,7 @@ class Server:
 
     name: str
     version: tuple[int, int]
+    clustered: bool
     role: str
     replicas: int
     aof: bool
@@ -106,6 +108,7 @@ async def look_at_server(database: Database) -> Server:
     return Server(
         name=name,
         version=version,
+        clustered=info.get("cluster_enabled") == "1",
         role=info.get("role", "master"),
         replicas=int(info.get("connected_slaves", "0")),
         aof=config.get("appendonly", "") == "yes" or info.get("aof_enabled") == "1",
@@ -146,15 +149,27 @@ def _version(info: Mapping[str, str]) -> tuple[str, tuple[int, int]]:
     return name, (major, minor)
 
 
-def check_server(server: Server, settings: Settings, place: str) -> None:
+def check_server(server: Server, settings: Settings, place: str, *, clustered: bool) -> None:
     """Refuse a server that cannot do what is wanted; say aloud what it may forget.
 
+    Args:
+        server: What it said.
+        settings: What is wanted.
+        place: Where it is, for messages.
+        clustered: Whether the storage knows that it is a cluster.
+
     Raises:
-        PermanentError: It is too old, or forgets, and that is not wanted.
+        PermanentError: It is too old, of a cluster, or forgets, and that is not wanted.
         ReadOnlyError: It is a replica.
     """
     if server.version < _OLDEST:
         msg = f"{place}: {server.name} is too old: Redis 7.0 or newer, or Valkey, is needed"
+        raise PermanentError(msg)
+    if server.clustered and not clustered:
+        msg = (
+            f"{place}: this is a node of a cluster: open the storage by redis+cluster://…, or with "
+            "a redis.asyncio.RedisCluster"
+        )
         raise PermanentError(msg)
     if server.role != "master":
         msg = f"{place}: this is a replica: connect to the primary"

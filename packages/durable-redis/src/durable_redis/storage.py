@@ -45,7 +45,7 @@ from .database import Database
 from .hints import Hints
 from .inserting import insert_all
 from .leases import beat, lease_page
-from .links import Client, link_of, open_client
+from .links import Client, Clustered, link_of, open_client
 from .pulse import RedisPulse
 from .purging import purge_over
 from .reading import checkpoint_page, count_all, find_page, get_all
@@ -182,7 +182,12 @@ class RedisStorage:
         """
         self._database.closed = False
         server = await look_at_server(self._database)
-        check_server(server, self._settings, self._database.place)
+        check_server(
+            server,
+            self._settings,
+            self._database.place,
+            clustered=isinstance(self._link, Clustered),
+        )
         self._capabilities = self._describe(server)
         return await set_up(self._database, migrate=migrate)
 
