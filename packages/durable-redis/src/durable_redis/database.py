@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from redis import exceptions as exc
 
-from durable_core.storage import ClosedError, OutcomeUnknownError
+from durable_core.storage import ClosedError, OutcomeUnknownError, StorageError
 
 from .errors import lost, translate, word
 from .links import Connection, Link, pack
@@ -98,35 +98,41 @@ class Database:
         """Return the answer to a command that only reads.
 
         Raises:
-            ResponseError: What the server said.
-            StorageError: It cannot be reached, or the storage is closed.
+            StorageError: It failed.
         """
         self._calls += 1
         try:
-            self._check_open()
-            try:
-                connection = await self.link.acquire()
+            for _ in range(_ATTEMPTS - 1):
                 try:
-                    self.tally.commands += 1
-                    self.tally.round_trips += 1
-                    await connection.send_packed_command(pack(command))
-                    return await connection.read_response(disable_decoding=True)
-                finally:
-                    await self.link.release(connection)
-            except exc.ResponseError:
-                raise
-            except Exception as error:
-                raise self._translated(error, write=False) from error
+                    return await self._command(command)
+                except exc.MovedError:
+                    self.link.doubt()
+            return await self._command(command)
+        except Exception as error:
+            raise self._translated(error, write=False) from error
         finally:
             self._calls -= 1
             self._quiet.set()
+
+    async def _command(self, command: Arguments) -> Any:
+        self._check_open()
+        connection = await self.link.acquire()
+        try:
+            self.tally.commands += 1
+            self.tally.round_trips += 1
+            await connection.send_packed_command(pack(command))
+            return await connection.read_response(disable_decoding=True)
+        finally:
+            await self.link.release(connection)
 
     def _check_open(self) -> None:
         if self.closed:
             msg = f"the RedisStorage on {self.place} is closed"
             raise ClosedError(msg)
 
-    def _translated(self, error: Exception, *, write: bool) -> Exception:
+    def _translated(self, error: Exception, *, write: bool) -> StorageError:
+        if lost(error):
+            self.link.doubt()
         return translate(error, self.place, write=write, doubt=False, written=False)
 
     async def _attempt(

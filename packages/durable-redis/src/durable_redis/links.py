@@ -9,7 +9,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from durable_core.storage import InvalidArgumentError
 
@@ -63,8 +63,12 @@ class Link(Protocol):
         """Find out where the slot is, so that `make` knows."""
         ...
 
-    def make(self) -> Connection:
-        """Return a new connection that is nobody else's and not connected; for RESP 2."""
+    def make(self, moved: MovedError | None = None) -> Connection:
+        """Return a new connection that is nobody else's and not connected; for RESP 2.
+
+        Args:
+            moved: What the server said that has the slot no more; it names the one that has it.
+        """
         ...
 
     def doubt(self) -> None:
@@ -123,6 +127,9 @@ class Standalone:
         """See `Link.place`."""
         options: Mapping[str, Any] = self._pool.connection_kwargs
         where = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        if "connection_pool" in options:
+            # Sentinel's pool asks for the address of each connection.
+            where = f"primary of {self._pool.service_name!r}"
         return f"{where}/{options.get('db') or 0}"
 
     async def acquire(self) -> Connection:
@@ -142,7 +149,7 @@ class Standalone:
     async def ready(self) -> None:
         """There is but one server."""
 
-    def make(self) -> Connection:
+    def make(self, moved: MovedError | None = None) -> Connection:
         """See `Link.make`."""
         return _single(self._pool.connection_class, self._pool.connection_kwargs)
 
@@ -210,10 +217,15 @@ class Clustered:
         """See `Link.release`."""
         self._nodes.pop(id(connection)).release(connection)
 
-    def make(self) -> Connection:
+    def make(self, moved: MovedError | None = None) -> Connection:
         """See `Link.make`."""
         node = self._node()
-        return _single(node.connection_class, node.connection_kwargs)
+        options = dict(node.connection_kwargs)
+        if moved is not None:
+            there: Any = moved
+            place = self._manager.remap_host_port(there.host, there.port)
+            options["host"], options["port"] = place
+        return _single(node.connection_class, options)
 
     def doubt(self) -> None:
         """See `Link.doubt`."""

@@ -8,7 +8,7 @@ from redis import exceptions as exc
 from durable_core.storage import Beat, ClosedError, Lease
 from durable_core.storage.kit import check_executor
 
-from .errors import lost, translate, word
+from .errors import lost, translate
 from .leases import beat_answer, beat_arguments
 from .links import Connection, Link, pack
 from .scripts import BEAT
@@ -51,20 +51,21 @@ class RedisPulse:
                 try:
                     return await self._renew(lease)
                 except Exception as error:
-                    if not lost(error) and word(error) != "MOVED":
+                    moved = error if isinstance(error, exc.MovedError) else None
+                    if not lost(error) and moved is None:
                         raise
                     # It may have died while it lay still; to beat twice is to beat.
                     await self._drop()
                     self._link.doubt()
-                    return await self._renew(lease)
+                    return await self._renew(lease, moved)
         except Exception as error:
             await self._drop()
             # A beat that is sent again is the same beat, so what became of this one is no matter.
             raise translate(error, self._place, write=False, doubt=False, written=False) from error
 
-    async def _renew(self, lease: Lease) -> Beat:
+    async def _renew(self, lease: Lease, moved: exc.MovedError | None = None) -> Beat:
         if self._connection is None:
-            self._connection = self._link.make()
+            self._connection = self._link.make(moved)
             await self._connection.connect()
         arguments = (b"1", self._settings.schema, *beat_arguments(lease, register=False))
         try:

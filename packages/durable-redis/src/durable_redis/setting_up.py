@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis import exceptions as exc
-
 from durable_core.storage import (
     PROTOCOL_VERSION,
     PermanentError,
@@ -132,7 +130,7 @@ async def _config(database: Database) -> dict[str, str]:
     try:
         names = (name.encode() for name in _SETTINGS)
         said: Any = await database.command(b"CONFIG", b"GET", *names)
-    except exc.ResponseError:
+    except PermanentError:
         return {}
     # A map in RESP 3, a flat list in RESP 2.
     flat = isinstance(said, list)
