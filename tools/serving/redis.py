@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import containers
 from .machine import NotAvailableError, docker
 from .redis_family import PrivateRedis, container, install_redis, redis_program, running
 from .restarting import restart_command
@@ -32,8 +33,9 @@ def serve() -> Generator[dict[str, str]]:
     if URL in os.environ:
         yield {}
     elif docker():
-        with container(os.environ.get(IMAGE, "redis:7"), "redis-server") as url:
-            yield {URL: url}
+        image = os.environ.get(IMAGE, "redis:7")
+        with container(image, "redis", "redis") as (url, command):
+            yield {URL: url, RESTART: command}
     else:
         program = redis_program()
         if program is None:
@@ -50,6 +52,9 @@ def serve() -> Generator[dict[str, str]]:
 
 def restart(folder: Path) -> None:
     """Kill a private server and start it again."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        return
     server = PrivateRedis.load(folder)
     server.kill()
     server.start()

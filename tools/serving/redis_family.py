@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import containers
 from .machine import PATIENCE, NotAvailableError, alive, apt, free_port, may_install
 
 SAFE = (
@@ -171,14 +172,23 @@ def install_redis(url: str) -> None:
 
 
 @contextmanager
-def container(image: str, program: str) -> Generator[str]:
-    """Yield the URL of a container that keeps what it answered."""
+def container(image: str, room: str, program: str) -> Generator[tuple[str, str]]:
+    """Start a container that keeps what it answered.
+
+    Args:
+        image: Its image.
+        room: The module that serves it.
+        program: The server's name, with which the names of its programs begin.
+
+    Yields:
+        The server's URL, and the command that restarts it.
+    """
     module: Any = importlib.import_module("testcontainers.community.redis")
     one = module.RedisContainer(image)
     options = " ".join(option or '""' for option in SAFE)
-    with one.with_command(f"{program} {options}"):
-        host, port = one.get_container_host_ip(), one.get_exposed_port(one.port)
-        yield f"redis://{host}:{port}/0"
+    one.with_command(f"{program}-server {options}")
+    with containers.running(one, room, one.port, (f"{program}-cli", "ping")) as (port, command):
+        yield f"redis://127.0.0.1:{port}/0", command
 
 
 @contextmanager

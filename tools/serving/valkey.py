@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import containers
 from .machine import NotAvailableError, docker
 from .redis_family import PrivateRedis, container, running, valkey_program
 from .restarting import restart_command
@@ -33,8 +34,9 @@ def serve() -> Generator[dict[str, str]]:
     if URL in os.environ:
         yield {}
     elif docker():
-        with container(os.environ.get(IMAGE, "valkey/valkey:9"), "valkey-server") as url:
-            yield {URL: url}
+        image = os.environ.get(IMAGE, "valkey/valkey:9")
+        with container(image, "valkey", "valkey") as (url, command):
+            yield {URL: url, RESTART: command}
     else:
         program = valkey_program()
         if program is None:
@@ -51,6 +53,9 @@ def serve() -> Generator[dict[str, str]]:
 
 def restart(folder: Path) -> None:
     """Kill a private server and start it again."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        return
     server = PrivateRedis.load(folder)
     server.kill()
     server.start()
