@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import mongodb, postgres
+from serving import mongodb, postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -27,7 +27,10 @@ __all__ = [
     "mongodb",
     "other_user",
     "postgres",
+    "redis",
+    "redis_cluster",
     "servers",
+    "valkey",
 ]
 
 
@@ -51,6 +54,9 @@ ROOMS: Mapping[str, Room] = {
     "mongodb": mongodb,
     "mongodb-motor": mongodb,
     "postgres": postgres,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+    "valkey": valkey,
 }
 """By the name of the target that needs the server; other targets need none."""
 
