@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import mongodb, postgres, redis, redis_cluster, valkey
+from serving import mariadb, mongodb, mysql, postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "Room",
     "free_port",
     "install",
+    "mariadb",
     "mongodb",
+    "mysql",
     "other_user",
     "postgres",
     "redis",
@@ -51,8 +53,10 @@ class Room(Protocol):
 
 
 ROOMS: Mapping[str, Room] = {
+    "mariadb": mariadb,
     "mongodb": mongodb,
     "mongodb-motor": mongodb,
+    "mysql": mysql,
     "postgres": postgres,
     "redis": redis,
     "redis-cluster": redis_cluster,
