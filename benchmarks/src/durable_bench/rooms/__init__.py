@@ -17,6 +17,8 @@ ROOMS: Final[Mapping[str, str]] = {
     "postgres": "postgres",
     "redis": "redis",
     "valkey": "redis",
+    "mysql": "mysql",
+    "mariadb": "mysql",
 }
 """Target → the module here that serves it."""
 
