@@ -26,6 +26,7 @@ _LATE: Final = 5_000_000
 _RENEWED: Final = 20.0
 """Seconds after which a listener says again that it listens."""
 
+_TOLD_AGAIN: Final = 0.1
 _FIRST_RETRY: Final = 0.05
 _LONGEST_RETRY: Final = 5.0
 
@@ -64,8 +65,13 @@ class Poller:
 
     async def close(self) -> None:
         """Stop looking."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # Whoever connects with `asyncio.wait_for` may lose a cancellation that comes just when the
+        # connection is there (before Python 3.12): so it is told again.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_TOLD_AGAIN)
+        # Who waits for the beginning must not wait for ever.
+        self.begun.set()
 
     async def _run(self) -> None:
         pause = _FIRST_RETRY
