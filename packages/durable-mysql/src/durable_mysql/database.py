@@ -11,7 +11,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from durable_core.storage import ClosedError, StorageError
 
-from .connections import pooled_driver
+from .connections import connected, pooled_driver
 from .drivers import Driver, alive
 from .errors import answered, original, passing, translate
 from .server import Server, look_at
@@ -152,13 +152,13 @@ class Database:
         """Return a connection that did not die while it lay in the pool."""
         # For a place in the pool, and for a server that accepts and says nothing.
         async with asyncio.timeout(2 * self.texts.settings.command_timeout):
-            pooled = await self.engine.raw_connection()
+            pooled = await connected(self.engine)
             for _ in range(_STALE):
                 if alive(pooled_driver(pooled)):
                     break
                 await _throw_away(pooled)
                 await greenlet_spawn(pooled.close)
-                pooled = await self.engine.raw_connection()
+                pooled = await connected(self.engine)
         return pooled
 
     async def _give_back(

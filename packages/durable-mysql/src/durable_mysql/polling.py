@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from .connections import pooled_driver
+from .connections import connected, pooled_driver
 from .database import Database
 from .drivers import Driver
 from .literals import text
@@ -65,8 +65,7 @@ class Poller:
 
     async def close(self) -> None:
         """Stop looking."""
-        # Whoever connects with `asyncio.wait_for` may lose a cancellation that comes just when the
-        # connection is there (before Python 3.12): so it is told again.
+        # A cancellation may be lost on its way, see `connected`: so it is told again.
         while not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_TOLD_AGAIN)
@@ -89,7 +88,7 @@ class Poller:
     async def _watch(self) -> None:
         """Look until the connection breaks."""
         database = self._database
-        pooled = await database.engine.raw_connection()
+        pooled = await connected(database.engine)
         driver = self.driver = pooled_driver(pooled)
         pooled.detach()
         try:
