@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 from postgres_hooks import connection, fresh_schema, hints_of, server_url, storage_in
@@ -47,7 +48,8 @@ class Ears:
         self._more = asyncio.Event()
 
     def take(self, hint: Hint) -> None:
-        self.heard.append(hint)
+        # Whose call it is about is of no interest here.
+        self.heard.append(hint if isinstance(hint, Reconnected) else replace(hint, own=False))
         self._more.set()
 
     async def wait_for(self, hint: Hint) -> None:
@@ -112,6 +114,9 @@ async def test_two_that_listen_hear_each_other() -> None:
         await first.wait_for(HERE)
         await one.cancel(ids=["a"], request="r", now=NOW)
         await second.wait_for(Finished())
+        # Hints do not wait for the disk, and nothing else of their connections takes part in that.
+        await one.setup()
+        assert "synchronous_commit=on" in one.capabilities.durability
         for task in tasks:
             task.cancel()
         await other.close()
