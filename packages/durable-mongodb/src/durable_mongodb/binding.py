@@ -1,6 +1,5 @@
 """Writing inside the caller's own transaction."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from .database import Database
 from .drivers import driver_of_session
 from .errors import TransactionUndoneError, passing, translate
 from .inserting import insert_in_transaction
+from .line import Line
 from .session import Session
 from .settings import CHECKPOINTS, EXECUTIONS
 from .transitions import point_doc, point_id
@@ -39,7 +39,7 @@ class Bound:
         self._database = database
         self._capabilities = capabilities
         self._session = Session(
-            driver, database.settings, database.tally, asyncio.Lock(), bound=self._caller
+            driver, database.settings, database.tally, Line(driver), bound=self._caller
         )
 
     async def insert(self, *, items: Sequence[NewExecution], now: int) -> Sequence[Inserted]:

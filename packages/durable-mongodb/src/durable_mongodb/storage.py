@@ -148,7 +148,7 @@ class MongoStorage:
         return self._capabilities
 
     async def setup(self, *, migrate: bool = True) -> SchemaReport:
-        """See `Storage.setup`. Also opens a storage again that was closed by `close`.
+        """See `Storage.setup`. Also opens a storage on the caller's client again that was closed.
 
         Raises:
             PermanentError: The server belongs to no replica set, or is older than MongoDB 6.0.

@@ -1,0 +1,56 @@
+"""The one server session in which a storage carries out its transactions, one at a time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from .drivers import Driver
+
+
+class Line:
+    """Where the transactions of a storage queue.
+
+    They would be in each other's way, and the server answers that by undoing all but one. And a
+    transaction whose process was killed stays open on the server for a minute, with all that it
+    has written locked: whoever knows the session can end it sooner.
+
+    Args:
+        driver: Of the client.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._lock = asyncio.Lock()
+        self._session: Any = None
+
+    async def session(self) -> Any:
+        """Return the session."""
+        if self._session is None:
+            self._session = await self._driver.start_session()
+        return self._session
+
+    async def id(self) -> Any:
+        """Return by what the server knows the session."""
+        return (await self.session()).session_id["id"]
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Any]:
+        """Wait for one's turn; yield the session in a transaction, undone if nobody commits it."""
+        async with self._lock:
+            session = await self.session()
+            try:
+                await self._driver.start_transaction(session)
+                yield session
+            finally:
+                if session.in_transaction:
+                    # It may be that nobody answers; the server undoes what nobody commits.
+                    with suppress(Exception):
+                        await session.abort_transaction()
+
+    async def close(self) -> None:
+        """End the session."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(Exception):
+                await session.end_session()
