@@ -114,6 +114,9 @@ async def test_two_that_listen_hear_each_other() -> None:
         await first.wait_for(HERE)
         await one.cancel(ids=["a"], request="r", now=NOW)
         await second.wait_for(Finished())
+        # Hints do not wait for the disk, and nothing else of their connections takes part in that.
+        await one.setup()
+        assert "synchronous_commit=on" in one.capabilities.durability
         for task in tasks:
             task.cancel()
         await other.close()

@@ -21,12 +21,13 @@ NOTIFY_OTHERS: Final = (
     "AND l.classid = $3::int8::oid AND l.objid = $4::int8::oid AND l.pid IS DISTINCT FROM $5::int4 "
     "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) "
     "SELECT n, CASE WHEN n > 0 THEN (SELECT count(pg_notify($1, p)) "
-    "FROM unnest($2::text[]) AS p) END FROM o"
+    "FROM unnest($2::text[]) AS p) END, set_config('synchronous_commit', 'off', true) FROM o"
 )
 """Notifies if anybody else listens, and answers how many do.
 
 Where nobody does it writes nothing: a notification costs a commit, and commits with notifications
-wait for each other. $3 and $4 are the halves of the listeners' lock, $5 is our own listener.
+wait for each other. This one does not wait for the disk: what it tells of is there already. $3 and
+$4 are the halves of the listeners' lock, $5 is our own listener.
 """
 
 HELLO: Final = "SELECT pg_advisory_lock_shared($1), pg_backend_pid() AS pid"
