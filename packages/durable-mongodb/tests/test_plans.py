@@ -46,7 +46,7 @@ def _doc(name: str, number: int, **values: Any) -> dict[str, Any]:
     item = NewExecution(
         id=f"{name}{number}", task=task, priority=values.pop("priority", 0), due=values.pop("due")
     )
-    return {**birth_doc(born(item, NOW - WEEK + number), NOW), **values}
+    return {**birth_doc(born(item, NOW - WEEK + number), NOW, b""), **values}
 
 
 def _finished(number: int) -> dict[str, Any]:

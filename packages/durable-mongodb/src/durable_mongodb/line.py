@@ -1,11 +1,17 @@
 """The one server session in which a storage carries out its transactions, one at a time."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from .drivers import Driver
+
+_SENDER: Final = 8
+_NUMBER: Final = 8
+"""Bytes of a stamp: whose it is, and of which call."""
 
 
 class Line:
@@ -17,12 +23,25 @@ class Line:
 
     Args:
         driver: Of the client.
+
+    Attributes:
+        sender: Begins the stamps of this storage.
     """
 
     def __init__(self, driver: Driver) -> None:
+        self.sender = secrets.token_bytes(_SENDER)
+        self._calls = count()
         self._driver = driver
         self._lock = asyncio.Lock()
         self._session: Any = None
+
+    def stamp(self) -> bytes:
+        """Return a mark for what a call writes, that no other call has."""
+        return self.sender + next(self._calls).to_bytes(_NUMBER, "big")
+
+    def is_own(self, stamp: object) -> bool:
+        """Whether a call of this very storage has made a mark."""
+        return isinstance(stamp, bytes) and stamp.startswith(self.sender)
 
     async def session(self) -> Any:
         """Return the session."""

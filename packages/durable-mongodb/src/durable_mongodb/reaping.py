@@ -10,7 +10,7 @@ from durable_core.storage import OnCancel, Phase, Reaped
 
 from .commands import HELD, free, of_dead
 from .records import Doc
-from .session import Session, stamp
+from .session import Session
 from .settings import EXECUTIONS, LEASES
 from .stamping import write_past_locks
 from .working import Work
@@ -94,7 +94,7 @@ async def _free(session: Session, tokens: _Tokens) -> tuple[int, bool]:
     """Free rows that are still held so; return how many, and whether none was locked."""
     if not tokens:
         return 0, True
-    mark = stamp()
+    mark = session.line.stamp()
     complete = await write_past_locks(
         session,
         list(tokens),

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
-from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import (
     BulkWriteError,
@@ -334,8 +333,3 @@ def _duplicates(error: BulkWriteError) -> set[int]:
     if strange or details.get("writeConcernErrors"):
         raise error
     return {one["index"] for one in refused}
-
-
-def stamp() -> ObjectId:
-    """Return a mark for what a call writes."""
-    return ObjectId()

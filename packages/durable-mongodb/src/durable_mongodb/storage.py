@@ -85,7 +85,7 @@ class MongoStorage:
         place = f"mongodb://{self._driver.hosts()}/{database}"
         self._tally = Tally()
         self._database = Database(self._driver, self._settings, self._tally, place)
-        self._hints = Hints(self._driver, self._settings, place)
+        self._hints = Hints(self._driver, self._settings, place, self._database.line)
         self._capabilities = self._describe(None)
 
     @classmethod
