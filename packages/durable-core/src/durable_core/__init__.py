@@ -6,6 +6,8 @@ from .engine.log_hooks import LoggingHooks
 from .errors import (
     ChildrenFailedError,
     DurableError,
+    EventConflictError,
+    EventTimeoutError,
     ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
@@ -19,9 +21,13 @@ from .errors import (
     OptionError,
     OutputError,
     PayloadTooLargeError,
+    RecordMismatchError,
+    RecordTooLargeError,
+    StepFailedError,
     TaskDefinitionError,
     UnknownTaskError,
     WaitTimeoutError,
+    WorkflowError,
 )
 from .executor import BoundExecutor, DurableExecutor, Execution, Executions, Handle
 from .failure import ErrorInfo
@@ -29,11 +35,14 @@ from .options import RetryPolicy
 from .storage import CancelOutcome, MemoryStorage, Status, Storage, StorageError, WakeOutcome
 from .storage.adapters import MethodMetrics
 from .tasks.context import Context, current
+from .tasks.events import Event
 from .tasks.kinds import LoopTask, ParentTask, SequenceTask, SleepingTask
 from .tasks.registry import Tasks
 from .tasks.results import Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
 from .tasks.signal import Signal
 from .tasks.task import AsyncTask, Call, SyncTask, Task
+from .tasks.workflow import WorkflowContext
+from .tasks.workflow_task import WorkflowTask
 
 __version__ = "0.1.0"
 
@@ -51,6 +60,9 @@ __all__ = [
     "DurableError",
     "DurableExecutor",
     "ErrorInfo",
+    "Event",
+    "EventConflictError",
+    "EventTimeoutError",
     "Execution",
     "ExecutionCancelledError",
     "ExecutionError",
@@ -78,12 +90,15 @@ __all__ = [
     "ParentResult",
     "ParentTask",
     "PayloadTooLargeError",
+    "RecordMismatchError",
+    "RecordTooLargeError",
     "RetryPolicy",
     "SequenceTask",
     "Serializer",
     "Signal",
     "SleepingTask",
     "Status",
+    "StepFailedError",
     "Storage",
     "StorageError",
     "SyncTask",
@@ -93,6 +108,9 @@ __all__ = [
     "UnknownTaskError",
     "WaitTimeoutError",
     "WakeOutcome",
+    "WorkflowContext",
+    "WorkflowError",
+    "WorkflowTask",
     "compressed",
     "current",
 ]

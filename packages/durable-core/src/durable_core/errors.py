@@ -135,3 +135,59 @@ class ExecutionCancelledError(ExecutionError):
 
 class FinalizeFailedError(ExecutionError):
     """The children of a parent ended, but its finalizer failed; see `info`."""
+
+
+class WorkflowError(DurableError):
+    """A durable function does what it must not: awaits the outside, or calls what only steps may.
+
+    The message says what, and what to do instead.
+    """
+
+
+class RecordMismatchError(WorkflowError):
+    """A durable function, run again, does not do what its record says it did.
+
+    The execution ends with it: going on could only give a wrong answer. The message names both.
+    """
+
+
+class RecordTooLargeError(WorkflowError):
+    """A durable function has recorded more than is allowed; `continue_as_new` begins a new one."""
+
+
+class StepFailedError(DurableError):
+    """A step of a durable function has failed for good; raised where the step is awaited.
+
+    The original exception is not there, because it is not when the function is run again: what
+    is known of it is `info`.
+
+    Attributes:
+        step: The step's name.
+        info: The error as it was recorded.
+        timed_out: Whether the last attempt took too long.
+    """
+
+    def __init__(self, step: str, info: ErrorInfo, *, timed_out: bool = False) -> None:
+        super().__init__(step, info, timed_out)
+        self.step = step
+        self.info = info
+        self.timed_out = timed_out
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the original exception was exactly of this class, by its qualified name."""
+        return self.info.type == f"{kind.__module__}.{kind.__qualname__}"
+
+    def __str__(self) -> str:
+        """Return the step and the error, then the recorded traceback, indented."""
+        head = f"step {self.step!r} failed: {self.info}"
+        if not self.info.traceback:
+            return head
+        return f"{head}\n{textwrap.indent(self.info.traceback, '    ')}"
+
+
+class EventTimeoutError(DurableError, TimeoutError):
+    """Nobody sent the event in time; raised by `WorkflowContext.wait_for`."""
+
+
+class EventConflictError(DurableError):
+    """Another execution waits for the event of this key; raised by `WorkflowContext.wait_for`."""

@@ -95,6 +95,9 @@ class Engine:
         self.rows = NewRows(max_input=settings.max_input)
         self.shutdown_signal = Signal()
         self._workers = Workers(threads=settings.threads, processes=settings.processes)
+        self.waiters = Waiters(
+            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
+        )
         self.slots = Slots(settings.concurrency, self._place_freed)
         isolation = Isolation(clock, probation=settings.lease, patience=settings.lease)
         self._isolation = isolation
@@ -111,6 +114,8 @@ class Engine:
                 max_output=settings.max_output,
                 lease_valid=lambda: self.heart.valid,
                 ready=self._ready,
+                watch=self.waiters.add,
+                unwatch=self.waiters.remove,
             ),
             tasks=tasks,
             slots=self.slots,
@@ -145,9 +150,6 @@ class Engine:
             start=self.runner.start,
             held=self._known,
             poll=self._poll,
-        )
-        self.waiters = Waiters(
-            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
         )
         self.retention = Retention(self.writer, clock=clock, time=self.time)
         self._inserting: set[str] = set()

@@ -33,6 +33,7 @@ from .clock import Clock, StorageTime, sleep
 from .held import Held, LostError, Reason
 from .hooks import HookRelay
 from .ids import child_id
+from .waiters import Waiter
 from .workers import Workers
 from .writer import Writer
 
@@ -63,6 +64,8 @@ class Services:
         max_output: Bytes that an output may have.
         lease_valid: Whether the lease has not run out (ENGINE-8).
         ready: Called when something became claimable at once.
+        watch: Asks to be told when an execution ends.
+        unwatch: Takes that back.
     """
 
     writer: Writer
@@ -76,6 +79,8 @@ class Services:
     max_output: int
     lease_valid: Callable[[], bool]
     ready: Callable[[], None]
+    watch: Callable[[str, Waiter], None]
+    unwatch: Callable[[str, Waiter], None]
 
     def tell_enqueued(self, children: Sequence[NewExecution]) -> None:
         """Tell the hooks of children that were stored."""
@@ -307,7 +312,7 @@ class Run:
         policy = policy or self.policy
         record = self.record
         phase = final or result.phase
-        if not result.error.retryable or record.attempt >= policy.retries:
+        if not result.error.retryable or not policy.allows(record.attempt):
             return self.failed(phase, result.error)
         now = self.services.time.now()
         due = now + policy.next_delay_us(record.attempt, self.services.random)

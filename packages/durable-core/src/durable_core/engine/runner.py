@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..errors import DurableError, OptionError
@@ -15,6 +15,7 @@ from ..storage import (
     ClosedError,
     Finish,
     Head,
+    OnCancel,
     Phase,
     Record,
     Release,
@@ -24,16 +25,18 @@ from ..storage import (
 from ..tasks.kinds import LoopTask, ParentTask, SequenceTask
 from ..tasks.registry import Tasks
 from ..tasks.task import FunctionTask
+from ..tasks.workflow_task import WorkflowTask
 from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
-from .held import Held, LostError, Reason
+from .held import Held, LostError, Reason, WrittenError
 from .isolation import Isolation
 from .kinds.builtin import NAMES, run_builtin
 from .kinds.loop import run_loop
 from .kinds.parent import run_parent
 from .kinds.plain import run_plain
 from .kinds.sequence import run_sequence
+from .kinds.workflow import run_workflow
 from .run import (
     ABOUT_THE_ITEM,
     LetGoError,
@@ -178,6 +181,8 @@ class Runner:
                 await self._write(held, transition)
         except LostError:
             pass
+        except WrittenError as done:
+            self._answered(held, done.transition, done.answer)
         except Exception:  # noqa: BLE001 - nobody above could do more than log it
             _LOG.exception("execution %s could not be let go", held.record.id)
         finally:
@@ -231,6 +236,8 @@ class Runner:
                 self._isolation.leave()
         except LetGoError as end:
             return end.transition
+        except (LostError, WrittenError):
+            raise
         except UnfitError as error:
             return self._not_here(run, str(error))
         except StorageError as error:
@@ -240,7 +247,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
-                poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
+                poison_phase(held.record), ErrorInfo.from_exception(error, retryable=False)
             )
 
     async def _decide_apart(self, run: Run) -> Transition | None:
@@ -280,7 +287,7 @@ class Runner:
             return run.release(record.phase, deadline, join_at=0)
         if decision is Decision.TIME_OUT:
             return run.failed(Phase.TIMED_OUT, _timed_out(record))
-        return run.failed(poison_phase(record.phase), _poison(record))
+        return run.failed(poison_phase(record), _poison(record))
 
     async def _run(self, run: Run) -> Transition | None:
         name = run.record.task
@@ -293,6 +300,8 @@ class Runner:
             return await run_sequence(run, task)
         if isinstance(task, LoopTask):
             return await run_loop(run, cast("LoopTask[..., Any]", task))
+        if isinstance(task, WorkflowTask):
+            return await run_workflow(run, task)
         if name in NAMES:
             return await run_builtin(run)
         return self._not_here(run, "its task is not known here")
@@ -314,7 +323,7 @@ class Runner:
             transition = self._instead(held, refusal)
             answer = await run.apply(transition)
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
-            transition = run.finish(Phase.CANCELLED)
+            transition = _despite_mark(run, transition)
             answer = await run.apply(transition)
         elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
             transition = run.failed(Phase.FAILED, child_conflict(transition, answer))
@@ -325,7 +334,7 @@ class Runner:
         """Return what is written when the storage refused a transition for good."""
         record = held.record
         _LOG.error("the storage refused the result of %s: %s", record.id, error)
-        phase = poison_phase(record.phase)
+        phase = poison_phase(record)
         info = ErrorInfo.from_exception(error, retryable=False)
         return Run(self._services, held).failed(phase, info)
 
@@ -361,6 +370,16 @@ class Runner:
     def owned(self) -> Sequence[str]:
         """Ids of everything held here."""
         return tuple(self.held)
+
+
+def _despite_mark(run: Run, transition: Transition) -> Transition:
+    """Return what is written of a row whose cancellation was requested: its end, or the same.
+
+    What has to be told of its cancellation is let go as it is, and told by whoever claims it.
+    """
+    if run.record.on_cancel is OnCancel.DELIVER and isinstance(transition, Release):
+        return replace(transition, cancel_seen=True)
+    return run.finish(Phase.CANCELLED)
 
 
 def _timed_out(record: Record) -> ErrorInfo:

@@ -30,6 +30,7 @@ from ..tasks.registry import Tasks
 from ..tasks.task import Call, Task, must_be_call, must_be_task
 from .bound import BoundExecutor, handle_of
 from .checks import at_least, seconds
+from .events import Events
 from .handle import Handle, results_of
 from .lookup import Lookup
 from .sleepers import Sleepers
@@ -40,7 +41,7 @@ R = TypeVar("R")
 _MEBIBYTE = 1024 * 1024
 
 
-class DurableExecutor(Definitions, Lookup, Sleepers):
+class DurableExecutor(Definitions, Events, Lookup, Sleepers):
     """Runs tasks durably: at least once each, their results recorded once.
 
     Define tasks with its decorators, enter it with ``async with``, and enqueue. Any number of
@@ -326,7 +327,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         if binder is None:
             msg = "this storage cannot join a caller's transaction (its capability 'bind' is off)"
             raise OptionError(msg)
-        return BoundExecutor(self.engine, binder.bind(tx), self.check_known)
+        return BoundExecutor(self.engine, binder.bind(tx), self.check_known, self.serializer)
 
     async def _enqueue(self, call: Call[R]) -> Handle[R]:
         engine = self.engine

@@ -27,6 +27,7 @@ from .define import (
 from .kinds import OnChildFailure, ParentTask
 from .results import FanOut, ParentResult
 from .task import AsyncTask, FunctionTask, SyncTask, Task
+from .workflow_task import Workflows
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +43,7 @@ class Options(LifeOptions, total=False):
     timeout: Duration | None
 
 
-class Definitions(Compositions):
+class Definitions(Compositions, Workflows):
     """The decorators and functions that define tasks; `Tasks` and `DurableExecutor` have them."""
 
     @overload

@@ -1,0 +1,57 @@
+"""How a durable function ends, when it has returned, raised, or cannot go on."""
+
+import asyncio
+import logging
+from typing import Any
+
+from ...errors import OutputError
+from ...failure import ErrorInfo
+from ...storage import Phase, Transition
+from ...tasks.workflow_task import WorkflowTask
+from ..run import Run, UnfitError
+from .continuing import continue_as_new
+from .record import State
+from .stage import ContinueAsNewError, Stage
+
+_LOG = logging.getLogger("durable.run")
+
+
+async def end_of(
+    run: Run, task: WorkflowTask[..., Any], stage: Stage, state: State
+) -> Transition | None:
+    """Return what ends the execution, or hands it back.
+
+    A result beats a cancellation; an error while cleaning up does not.
+
+    Args:
+        run: The activation.
+        task: The function.
+        stage: Where it has finished.
+        state: What it began this activation with.
+
+    Raises:
+        UnfitError: Newer code has to go on.
+    """
+    if stage.fatal is not None:
+        if isinstance(stage.fatal, UnfitError):
+            raise stage.fatal
+        return run.failed(Phase.FAILED, _info(stage.fatal))
+    main = stage.main
+    assert main is not None  # noqa: S101 - it has finished
+    error = asyncio.CancelledError() if main.cancelled() else main.exception()
+    if error is None:
+        try:
+            return run.completed(task.output_codec.encode(main.result()))
+        except OutputError as refused:
+            return run.failed(Phase.FAILED, _info(refused))
+    if stage.told_of_cancel:
+        if not isinstance(error, asyncio.CancelledError | ContinueAsNewError):
+            _LOG.error("cleaning up %s failed", run.record.id, exc_info=error)
+        return run.finish(Phase.CANCELLED)
+    if isinstance(error, ContinueAsNewError):
+        return await continue_as_new(run, error.input, state)
+    return run.failed(Phase.FAILED, _info(error))
+
+
+def _info(error: BaseException) -> ErrorInfo:
+    return ErrorInfo.from_exception(error, retryable=False)
