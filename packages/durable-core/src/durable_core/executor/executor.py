@@ -12,6 +12,7 @@ from ..engine.clock import Clock, SystemClock
 from ..engine.engine import Engine
 from ..engine.hooks import Hooks
 from ..engine.ids import new_request
+from ..engine.replay.loop import refuse_in_workflow
 from ..engine.settings import Settings
 from ..errors import (
     ExecutionNotFoundError,
@@ -20,10 +21,7 @@ from ..errors import (
     UnknownTaskError,
 )
 from ..options import TaskOptions
-from ..storage import (
-    CancelOutcome,
-    Storage,
-)
+from ..storage import CancelOutcome, Storage
 from ..storage.adapters import Metered, MethodMetrics, binder_of
 from ..tasks.definitions import Definitions
 from ..tasks.registry import Tasks
@@ -241,7 +239,9 @@ class DurableExecutor(Definitions, Events, Lookup, Sleepers):
 
         Raises:
             NotRunningError: It was not started, or was shut down.
+            WorkflowError: It is asked for in a durable function.
         """
+        refuse_in_workflow("an executor")
         if self._engine is None:
             what = "was shut down" if self._stopped else "was not started"
             msg = f"this executor {what}: use 'async with executor', or await executor.start()"

@@ -63,11 +63,16 @@ class Children:
         if not operation.inserted:
             self.new.append(operation)
 
-    def drop(self, operation: ChildOperation) -> None:
-        """Take note that the function has given a child up."""
-        if operation in self.new and not operation.inserted:
+    def drop(self, operation: ChildOperation, *, perhaps_inserted: bool) -> None:
+        """Take note that the function has given a child up.
+
+        Args:
+            operation: The child.
+            perhaps_inserted: Whether a predecessor may have inserted it.
+        """
+        if operation in self.new:
             self.new.remove(operation)
-        else:
+        elif operation.inserted or perhaps_inserted:
             self.strays[operation.row.id] = operation
         self._unwatch(operation.row.id)
 

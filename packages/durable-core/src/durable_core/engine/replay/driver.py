@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,14 +11,22 @@ from ...errors import WorkflowError
 from ...failure import ErrorInfo
 from ...storage import Applied, ApplyOutcome, Keep, NewExecution, Phase, Release, Transition
 from ...tasks.workflow_task import WorkflowTask
-from ..clock import Timer, short_wait_us
+from ..clock import Timer
 from ..held import Reason, WrittenError
 from ..run import LetGoError, Run
+from .alarms import Alarms
 from .children import Children
 from .ending import end_of
 from .journal import Journal
 from .loop import outside
-from .operations import ChildOperation, Operation, StepOperation, TimerOperation, entry_of
+from .operations import (
+    ChildOperation,
+    Operation,
+    StepOperation,
+    TimerOperation,
+    entry_of,
+    remembered,
+)
 from .record import Entry, History, How, Kind, State
 from .stage import Stage
 from .steps import StepRunner
@@ -46,9 +54,8 @@ class Driver:
         self._state = state
         self._stage = Stage(run, task, history, state)
         self._news = asyncio.Event()
-        self._given_up = asyncio.Event()
         self._arrived: list[Entry] = []
-        self._timers: dict[Operation, Timer] = {}
+        self._alarms = Alarms(run.services)
         self._dirty = False
         self._lease_doubt = False
         self._journal = Journal(run, history)
@@ -73,8 +80,7 @@ class Driver:
             if deadline is not None:
                 deadline.cancel()
             self._children.close()
-            for timer in self._timers.values():
-                timer.cancel()
+            self._alarms.clear()
             await self._stop_steps(Reason.CANCEL)
             held.leftover = self._steps.leftover
             self._stage.close()
@@ -138,7 +144,7 @@ class Driver:
     async def _begin_fresh(self, *, look: bool) -> None:
         stage = self._stage
         for operation in _taken(stage.dropped):
-            self._drop(operation)
+            self._drop(operation, perhaps_inserted=look)
         fresh = _taken(stage.fresh)
         if look:
             await self._children.look([one for one in fresh if isinstance(one, ChildOperation)])
@@ -160,27 +166,22 @@ class Driver:
         if operation.begin is not None and recorded is not None:
             self._happened(entry_of(operation, How.OK, self._now(), recorded))
         elif operation.due is not None and operation.due > self._now():
-            self._call_at(operation, operation.due, partial(self._step_again, operation))
+            self._alarms.set(operation, operation.due, partial(self._step_again, operation))
         else:
             operation.due = None
             self._steps.start(operation)
 
     def _begin_timer(self, operation: TimerOperation) -> None:
-        self._call_at(operation, operation.due, partial(self._timer_fired, operation))
+        self._alarms.set(operation, operation.due, partial(self._timer_fired, operation))
 
-    def _drop(self, operation: Operation) -> None:
-        if (timer := self._timers.pop(operation, None)) is not None:
-            timer.cancel()
+    def _drop(self, operation: Operation, *, perhaps_inserted: bool) -> None:
+        if isinstance(operation, TimerOperation | StepOperation):
+            self._alarms.cancel(operation)
         if isinstance(operation, StepOperation):
             self._steps.stop(operation, Reason.CANCEL)
         elif isinstance(operation, ChildOperation):
-            self._children.drop(operation)
+            self._children.drop(operation, perhaps_inserted=perhaps_inserted)
         self._arrived = [one for one in self._arrived if one.position != operation.position]
-
-    def _call_at(self, operation: Operation, due: int, callback: Callable[[], None]) -> None:
-        services = self._run.services
-        when = services.time.monotonic_at(due)
-        self._timers[operation] = services.clock.call_at(when, callback)
 
     # What happens outside
 
@@ -189,7 +190,6 @@ class Driver:
         self._news.set()
 
     def _timer_fired(self, operation: TimerOperation) -> None:
-        self._timers.pop(operation, None)
         if operation.position in self._stage.open:
             self._happened(entry_of(operation, How.OK, max(self._now(), operation.due)))
 
@@ -201,11 +201,10 @@ class Driver:
     def _step_later(self, operation: StepOperation) -> None:
         self._dirty = True
         if operation.due is not None:
-            self._call_at(operation, operation.due, partial(self._step_again, operation))
+            self._alarms.set(operation, operation.due, partial(self._step_again, operation))
         self._news.set()
 
     def _step_again(self, operation: StepOperation) -> None:
-        self._timers.pop(operation, None)
         if operation.position in self._stage.open:
             operation.due = None
             self._steps.start(operation)
@@ -215,8 +214,6 @@ class Driver:
         self._news.set()
 
     def _interrupted(self) -> None:
-        if self._run.held.reason is Reason.LEASE_LOST:
-            self._given_up.set()
         self._news.set()
 
     def _tell_of_cancel(self) -> None:
@@ -307,9 +304,16 @@ class Driver:
             return
         checkpoints = self._journal.checkpoints(stage.unwritten)
         release = self._release(children, checkpoints)
+        # While this is on its way nothing may begin any more: it may belong to somebody else.
+        self._alarms.clear()
         answer = await run.apply(release)
         if self._accepted(release.children, answer):
             raise WrittenError(release, answer)
+        for operation in tuple(stage.open.values()):
+            if isinstance(operation, TimerOperation):
+                self._begin_timer(operation)
+            elif isinstance(operation, StepOperation):
+                self._begin_step(operation)
 
     def _release(
         self, children: Sequence[ChildOperation], checkpoints: dict[str, bytes]
@@ -353,29 +357,15 @@ class Driver:
     @property
     def _busy(self) -> bool:
         """Whether something goes on in this process that is worth waiting for."""
-        soon = self._now() + short_wait_us(self._run.services.clock)
-        return bool(len(self._steps)) or any(
-            operation.due is not None and operation.due <= soon
-            for operation in self._timers
-            if isinstance(operation, TimerOperation | StepOperation)
-        )
+        return bool(len(self._steps)) or self._alarms.soon
 
     def _now(self) -> int:
         return self._run.services.time.now()
 
     def _encoded_state(self, *, all_: bool, new: Sequence[ChildOperation] = ()) -> bytes:
-        state = self._stage.state(all_=all_, run=self._state.run, previous=self._state.previous)
-        created = {child.position for child in new}
-        listed = {one.position for one in state.open}
-        state.open = [
-            *(replace(one, child=one.child or one.position in created) for one in state.open),
-            *(
-                replace(child.remembered(), child=True)
-                for child in new
-                if child.position not in listed
-            ),
-        ]
-        return state.encode()
+        stage = self._stage
+        left = remembered(stage.open.values(), new, all_=all_)
+        return replace(self._state, asked=stage.asked, open=left).encode()
 
     def _deadline_timer(self) -> Timer | None:
         run = self._run
@@ -385,14 +375,13 @@ class Driver:
         return run.services.clock.call_at(when, partial(run.held.interrupt, Reason.TIMEOUT))
 
     async def _stop_steps(self, reason: Reason) -> None:
+        """Interrupt what runs, and wait until it has stopped."""
         if not len(self._steps):
             return
         held = self._run.held
-        if held.reason is Reason.LEASE_LOST:
-            self._given_up.set()
         held.enter_user_code()
         try:
-            await self._steps.stop_all(reason, self._given_up)
+            await self._steps.stop_all(reason)
         finally:
             held.leave_user_code()
 

@@ -236,9 +236,21 @@ def running_loop() -> object:
     return events._get_running_loop()  # noqa: SLF001
 
 
-def in_workflow() -> bool:
-    """Whether the calling code runs in a durable function, outside of its steps."""
-    return isinstance(running_loop(), WorkflowLoop)
+def refuse_in_workflow(what: str) -> None:
+    """Refuse to be used in a durable function, outside of its steps.
+
+    Args:
+        what: Who refuses.
+
+    Raises:
+        WorkflowError: The calling code runs there.
+    """
+    if isinstance(running_loop(), WorkflowLoop):
+        msg = (
+            f"{what} cannot be used in a durable function, only in its steps: "
+            "ctx.step(function, ...); child executions are ctx.call(task, ...)"
+        )
+        raise WorkflowError(msg)
 
 
 async def outside(call: Callable[[], None]) -> None:

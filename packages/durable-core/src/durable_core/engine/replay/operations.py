@@ -1,10 +1,10 @@
 """What a durable function has asked for and not been answered yet."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...codec.output import OutputCodec
@@ -206,3 +206,22 @@ def entry_of(operation: Operation, how: How, at: int, payload: bytes = b"") -> E
         at=at,
         payload=payload,
     )
+
+
+def remembered(
+    operations: Iterable[Operation], new: Sequence[ChildOperation], *, all_: bool
+) -> list[Open]:
+    """Return what has to be remembered of operations that have not ended.
+
+    Args:
+        operations: What the function waits for.
+        new: Children that are inserted in the same commit.
+        all_: Also that operations are pending of which nothing else is known.
+    """
+    left = [one.remembered() for one in operations if all_ or one.worth_remembering]
+    created = {child.position for child in new}
+    for one in left:
+        one.child = one.child or one.position in created
+    created -= {one.position for one in left}
+    left += [replace(one.remembered(), child=True) for one in new if one.position in created]
+    return left

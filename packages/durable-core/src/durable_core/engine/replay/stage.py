@@ -136,24 +136,10 @@ class Stage:
         """Whether the function has ended, or cannot go on."""
         return self.fatal is not None or (self.main is not None and self.main.done())
 
-    def state(self, *, all_: bool, run: int, previous: str | None) -> State:
-        """Return what has to be remembered.
-
-        Args:
-            all_: Also that operations are pending of which nothing else is known.
-            run: See `State`.
-            previous: See `State`.
-        """
-        return State(
-            asked=self._asked,
-            open=[
-                operation.remembered()
-                for operation in self.open.values()
-                if all_ or operation.worth_remembering
-            ],
-            run=run,
-            previous=previous,
-        )
+    @property
+    def asked(self) -> int:
+        """How many operations the function has asked for."""
+        return self._asked
 
     def close(self) -> None:
         """Forget the function."""

@@ -68,20 +68,12 @@ class StepRunner:
         if (running := self._running.get(operation)) is not None:
             running[0].interrupt(reason)
 
-    async def stop_all(self, reason: Reason, given_up: asyncio.Event) -> None:
-        """Interrupt all, and wait until they have stopped, or are given up."""
+    async def stop_all(self, reason: Reason) -> None:
+        """Interrupt all, and wait until they have stopped."""
         for held, _ in tuple(self._running.values()):
             held.interrupt(reason)
-        tasks = [task for _, task in self._running.values()]
-        if not tasks:
-            return
-        waiting = asyncio.ensure_future(given_up.wait())
-        try:
-            gathered = asyncio.ensure_future(asyncio.wait(tasks))
-            await asyncio.wait((gathered, waiting), return_when=asyncio.FIRST_COMPLETED)
-            gathered.cancel()
-        finally:
-            waiting.cancel()
+        if tasks := [task for _, task in self._running.values()]:
+            await asyncio.wait(tasks)
 
     @property
     def leftover(self) -> "Future[object] | None":
