@@ -226,7 +226,7 @@ async def results_of(
             raise WaitTimeoutError(msg)
         ends = {id_: how or Ended(None) for id_, how in many.ends.items()}
         followed = False
-        for handle in handles:
+        for handle in set(handles):
             if (following := continued_as(ends[handle.id].output)) is not None:
                 handle.id, followed = following, True
         if not followed:

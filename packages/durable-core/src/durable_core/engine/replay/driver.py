@@ -60,7 +60,11 @@ class Driver:
         self._lease_doubt = False
         self._journal = Journal(run, history)
         self._steps = StepRunner(
-            run, ended=self._step_ended, later=self._step_later, lost=self._step_lost
+            run,
+            ended=self._step_ended,
+            later=self._step_later,
+            stopped=self._news.set,
+            lost=self._step_lost,
         )
         self._children = Children(run, self._happened)
 
@@ -196,7 +200,6 @@ class Driver:
     def _step_ended(self, operation: StepOperation, entry: Entry) -> None:
         if operation.position in self._stage.open:
             self._happened(entry)
-        self._news.set()
 
     def _step_later(self, operation: StepOperation) -> None:
         self._dirty = True

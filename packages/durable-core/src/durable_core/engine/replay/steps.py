@@ -31,6 +31,7 @@ class StepRunner:
         run: The activation.
         ended: Called with what a step has ended with.
         later: Called with a step that is to be tried again at its `due`.
+        stopped: Called when a step runs no more, however that came.
         lost: Called when the row turns out to be somebody else's, or the lease to have run out.
     """
 
@@ -40,11 +41,13 @@ class StepRunner:
         *,
         ended: Callable[[StepOperation, Entry], None],
         later: Callable[[StepOperation], None],
+        stopped: Callable[[], None],
         lost: Callable[[], None],
     ) -> None:
         self._run = run
         self._ended = ended
         self._later = later
+        self._stopped = stopped
         self._lost = lost
         self._running: dict[StepOperation, tuple[Held, asyncio.Task[None]]] = {}
         self._leftovers: list[Future[object]] = []
@@ -106,6 +109,7 @@ class StepRunner:
                 del self._running[operation]
             if held.leftover is not None:
                 self._leftovers.append(held.leftover)
+            self._stopped()
 
     async def _try(self, operation: StepOperation, held: Held) -> bool:
         """Make one attempt; returns whether another one follows at once."""
