@@ -86,11 +86,11 @@ def decode_before_judging(patch: pytest.MonkeyPatch) -> None:
     """Read the arguments before asking whether the execution is poison."""
     decide = runner.Runner._decide
 
-    async def decided(self: runner.Runner, activation: run.Run) -> Transition | None:
+    def decided(self: runner.Runner, activation: run.Run) -> Any:
         task = self._tasks.find(activation.record.task)
         if task is not None:
             task.input_codec.decode(activation.record.input)
-        return await decide(self, activation)
+        return decide(self, activation)
 
     patch.setattr(runner.Runner, "_decide", decided)
 

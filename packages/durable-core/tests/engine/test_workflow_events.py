@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,7 @@ from durable_core import (
     Tasks,
     WakeOutcome,
     WorkflowContext,
+    WorkflowTask,
 )
 
 from .world import World
@@ -50,8 +52,8 @@ async def start(world: World) -> DurableExecutor:
     return await world.start(tasks=waiting())
 
 
-def order_of(executor: DurableExecutor):  # type: ignore[no-untyped-def] # noqa: ANN201
-    return executor.tasks.find("order")
+def order_of(executor: DurableExecutor) -> WorkflowTask[[str], str]:
+    return cast("WorkflowTask[[str], str]", executor.tasks.find("order"))
 
 
 async def test_an_event_wakes_its_waiter(world: World) -> None:
@@ -68,9 +70,7 @@ async def test_an_event_wakes_its_waiter(world: World) -> None:
 async def test_an_early_event_is_kept_and_the_first_one_wins(world: World) -> None:
     executor = await start(world)
     client = await world.start(client_only=True)
-    sent = [
-        await client.send_event(packed, key="a", payload=Packed([name])) for name in ("1", "2")
-    ]
+    sent = [await client.send_event(packed, key="a", payload=Packed([name])) for name in ("1", "2")]
     assert sent == [WakeOutcome.KEPT, WakeOutcome.ALREADY_KEPT]
     handle = await executor.enqueue(order_of(executor), "a")
     assert await handle.result() == "1"
@@ -180,7 +180,7 @@ async def test_bad_events_are_refused_before_anything_is_written(world: World) -
     with pytest.raises(InputError, match="1 to 191 characters"):
         await executor.send_event(packed, key="", payload=Packed([]))
     with pytest.raises(OutputError, match="does not fit"):
-        await executor.send_event(packed, key="a", payload="text")  # type: ignore[misc]
+        await executor.send_event(cast("Any", packed), key="a", payload="text")
     with pytest.raises(TaskDefinitionError, match="an event's name"):
         Event("")
     assert not world.calls(executor, "wake")

@@ -1,7 +1,6 @@
 """Durable functions: recorded once, put to sleep, run again from their record."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +10,9 @@ from durable_core import (
     Context,
     ExecutionFailedError,
     ExecutionTimedOutError,
-    FanOut,
-    InputError,
     RetryPolicy,
     Status,
     StepFailedError,
-    TaskDefinitionError,
     Tasks,
     WorkflowContext,
 )
@@ -140,9 +136,8 @@ async def test_parallel_steps_share_commits_and_keep_their_order(world: World, l
 
     @log.tasks.workflow
     async def parallel(ctx: WorkflowContext) -> list[int]:
-        order: list[int] = []
-        for next_ in asyncio.as_completed([ctx.step(wait, number) for number in range(4)]):
-            order.append(await next_)
+        steps = [ctx.step(wait, number) for number in range(4)]
+        order = [await next_ for next_ in asyncio.as_completed(steps)]
         await ctx.sleep(10)
         return order
 
@@ -209,9 +204,8 @@ async def test_a_step_is_retried_by_its_own_policy(world: World, log: Log) -> No
         try:
             return f"attempt {await ctx.step(flaky, good)}"
         except StepFailedError as error:
-            assert error.is_a(OSError)
-            assert not error.is_a(ValueError)
-            return str(error).splitlines()[0]
+            kinds = (error.is_a(OSError), error.is_a(ValueError))
+            return f"{str(error).splitlines()[0]} {kinds}"
 
     executor = await world.start(tasks=log.tasks)
     handle = await executor.enqueue(patient, 3)
@@ -224,7 +218,7 @@ async def test_a_step_is_retried_by_its_own_policy(world: World, log: Log) -> No
     assert attempts == [(1, None), (2, "not at 1"), (3, "not at 2")]
     handle = await executor.enqueue(patient, 100)
     await world.idle(executor, horizon=600)
-    assert await handle.result() == "step 'flaky' failed: OSError: not at 4"
+    assert await handle.result() == "step 'flaky' failed: OSError: not at 4 (True, False)"
     assert len(attempts) == 7
 
 
@@ -298,114 +292,6 @@ async def test_asyncio_timeouts_are_durable(world: World, log: Log) -> None:
     assert stopped == ["stopped"]
 
 
-async def test_children_are_executions_of_their_own(world: World, log: Log) -> None:
-    @log.tasks.task(retries=1)
-    async def double(number: int) -> int:
-        if number < 0:
-            msg = "negative"
-            raise ValueError(msg)
-        return 2 * number
-
-    @log.tasks.parent
-    async def spread(count: int) -> FanOut[str]:
-        return FanOut("spread", [double.call(number) for number in range(count)])
-
-    @log.tasks.workflow
-    async def inner(ctx: WorkflowContext, number: int) -> int:
-        return await ctx.call(double, number)
-
-    @log.tasks.workflow
-    async def outer(ctx: WorkflowContext) -> list[Any]:
-        doubled = await ctx.gather(*(ctx.call(double, number) for number in range(5)))
-        result = await ctx.call(spread, 3)
-        settled = await ctx.gather(
-            ctx.call(inner, 21), ctx.call(double, -1), return_exceptions=True
-        )
-        try:
-            await ctx.gather(ctx.call(double, -2), ctx.call(inner, 1))
-        except ExecutionFailedError as error:
-            assert error.info is not None
-            return [doubled, result.children, settled[0], str(type(settled[1])), error.info.message]
-        return []
-
-    executor = await world.start(tasks=log.tasks)
-    handle = await executor.enqueue(outer)
-    await world.idle(executor, horizon=100)
-    result = await handle.result()
-    assert result[:3] == [[0, 2, 4, 6, 8], 3, 42]
-    assert "ExecutionFailedError" in result[3]
-    assert result[4] == "negative"
-    assert (await world.row(handle.id)).pending == 0
-
-
-async def test_a_settled_gather_wakes_the_function_once(world: World, log: Log) -> None:
-    runs: list[int] = []
-
-    @log.tasks.task
-    async def later(number: int) -> int:
-        return number
-
-    @log.tasks.workflow
-    async def together(ctx: WorkflowContext) -> int:
-        runs.append(1)
-        calls = [ctx.call(later.with_options(delay=number + 1), number) for number in range(20)]
-        settled = await ctx.gather(*calls, return_exceptions=True)
-        return sum(one for one in settled if isinstance(one, int))
-
-    executor = await world.start(tasks=log.tasks)
-    handle = await executor.enqueue(together)
-    await world.idle(executor, horizon=100)
-    assert await handle.result() == sum(range(20))
-    assert len(runs) == 2
-
-
-async def test_a_child_that_ends_while_a_step_runs_is_noticed(world: World, log: Log) -> None:
-    gate = asyncio.Event()
-
-    async def long() -> str:
-        await gate.wait()
-        return "long"
-
-    @log.tasks.task
-    async def child() -> str:
-        log.ran.append("child")
-        return "child"
-
-    @log.tasks.workflow
-    async def both(ctx: WorkflowContext) -> list[str]:
-        async def branch() -> str:
-            got = await ctx.call(child)
-            return await ctx.step(log.note, f"after {got}")
-
-        return list(await asyncio.gather(ctx.step(long), branch()))
-
-    executor = await world.start(tasks=log.tasks)
-    handle = await executor.enqueue(both)
-    await world.advance(5)
-    assert log.ran == ["child", "after child"]
-    gate.set()
-    assert await handle.result() == ["long", "after child"]
-
-
-async def test_large_results_of_children_stay_in_their_rows(world: World, log: Log) -> None:
-    @log.tasks.task
-    async def large() -> str:
-        return "x" * 100_000
-
-    @log.tasks.workflow
-    async def reads(ctx: WorkflowContext) -> int:
-        text = await ctx.call(large)
-        await ctx.sleep(10)
-        return len(text)
-
-    executor = await world.start(tasks=log.tasks)
-    handle = await executor.enqueue(reads)
-    await world.idle(executor, horizon=60)
-    assert await handle.result() == 100_000
-    page = await world.space.checkpoints(execution_id=handle.id, limit=100)
-    assert sum(len(point.value) for point in page.items) < 1000
-
-
 async def test_a_deadline_ends_it_wherever_it_is(world: World, log: Log) -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
@@ -426,67 +312,15 @@ async def test_a_deadline_ends_it_wherever_it_is(world: World, log: Log) -> None
             await handle.result()
 
 
-async def test_what_is_no_step_is_refused(world: World, log: Log) -> None:
-    @log.tasks.task
-    async def child() -> int:
-        return 1
-
-    @log.tasks.parent
-    async def parent() -> FanOut[int]:
-        return FanOut(1)
-
-    refused: list[str] = []
-
-    @log.tasks.workflow
-    async def tries(ctx: WorkflowContext) -> None:
-        wrong: list[Callable[[], Any]] = [
-            lambda: ctx.step(parent),
-            lambda: ctx.step(lambda: 1),
-            lambda: ctx.step("text"),  # type: ignore[arg-type]
-            lambda: ctx.call(child, 1),  # type: ignore[call-arg]
-            lambda: ctx.wait_for("name", key=""),
-        ]
-        for try_ in wrong:
-            with pytest.raises(InputError) as caught:
-                try_()
-            refused.append(str(caught.value))
-
-    executor = await world.start(tasks=log.tasks)
-    await (await executor.enqueue(tries)).result()
-    assert "use ctx.call" in refused[0]
-    assert "has no name" in refused[1]
-    assert "a function or a task" in refused[2]
-
-
-def test_what_cannot_be_durable_is_refused() -> None:
-    tasks = Tasks()
-    with pytest.raises(TaskDefinitionError, match="must be an async function"):
-
-        @tasks.workflow  # type: ignore[arg-type]
-        def plain(ctx: WorkflowContext) -> None: ...
-
-    with pytest.raises(TaskDefinitionError, match="its first parameter is the WorkflowContext"):
-
-        @tasks.workflow  # type: ignore[arg-type]
-        async def nothing() -> None: ...
-
-    with pytest.raises(TaskDefinitionError, match="its first parameter is the WorkflowContext"):
-
-        @tasks.workflow  # type: ignore[arg-type]
-        async def other(ctx: Context) -> None: ...
-
-
 async def test_the_context_need_not_be_annotated(world: World) -> None:
     tasks = Tasks()
-
-    @tasks.workflow
-    async def plain(ctx, name):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        await ctx.sleep(0)
-        return [name, ctx.execution_id]
-
+    scope: dict[str, Any] = {}
+    source = "async def plain(ctx, name):\n    await ctx.sleep(0)\n    return [name, ctx.recorded]"
+    exec(source, scope)  # noqa: S102 - what strict type checkers do not let us write
+    plain = tasks.workflow(scope["plain"])
     executor = await world.start(tasks=tasks)
     handle = await executor.enqueue(plain, "a")
-    assert await handle.result() == ["a", handle.id]
+    assert await handle.result() == ["a", 1]
 
 
 async def test_sleep_until_takes_a_time(world: World, log: Log) -> None:

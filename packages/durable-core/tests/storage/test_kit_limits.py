@@ -203,7 +203,7 @@ def test_a_wake_up_outside_the_limits_is_refused(item: Wake, message: str) -> No
 
 
 def test_too_much_to_wake_is_refused() -> None:
-    with pytest.raises(TooLargeError, match="payload for 'k' has 11 bytes"):
+    with pytest.raises(TooLargeError, match="payload for the sleeper of 'k' has 11 bytes"):
         check_wake([replace(WAKE, payload=b"x" * 11)], CAPABILITIES)
     with pytest.raises(TooLargeError, match="4 rows"):
         check_wake([WAKE] * 4, CAPABILITIES)

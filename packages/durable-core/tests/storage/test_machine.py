@@ -16,9 +16,9 @@ from durable_core.storage import (
     Record,
     Transition,
 )
+from durable_core.storage.kit import changed
 from durable_core.storage.memory import apply, leases, storage
 from durable_core.storage.memory.leases import claimed
-from durable_core.storage.memory.rows import changed
 from durable_core.storage.memory.tables import Tables
 
 from .rules import CONDITIONS, Step, matching
@@ -97,7 +97,7 @@ def _ignores_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     def accepted(_row: Record, _item: Transition) -> None:
         return None
 
-    monkeypatch.setattr(apply, "_refusal", accepted)
+    monkeypatch.setattr(apply, "refusal", accepted)
 
 
 def _counts_children_twice(monkeypatch: pytest.MonkeyPatch) -> None:

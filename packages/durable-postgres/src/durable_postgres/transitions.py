@@ -1,7 +1,7 @@
 """Transitions that insert children: locked, decided one after the other, written back."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from durable_core.storage import (
     UNFINISHED,
@@ -15,9 +15,8 @@ from durable_core.storage import (
     Release,
     Settle,
     Transition,
-    Unset,
 )
-from durable_core.storage.kit import born
+from durable_core.storage.kit import born, fresh_children, refusal, values_of
 
 from .errors import AgainError
 from .inserting import add_rows, tell
@@ -26,8 +25,6 @@ from .records import Row, birth_row
 from .session import Session
 from .statements import CHECKPOINT, OF_CHILDREN
 from .working import Work
-
-_FIELDS: Final = ("state", "attempt", "join_at", "priority", "output", "error")
 
 
 async def apply_families(session: Session, items: Sequence[Transition], now: int) -> list[Applied]:
@@ -96,7 +93,7 @@ class _Applying:
         row = self._work.get(item.id)
         if row is None:
             return Applied(outcome=ApplyOutcome.MISSING)
-        refused = _refusal(row, item)
+        refused = refusal(row, item)
         if refused is not None:
             return Applied(outcome=refused, head=row)
         if isinstance(item, Settle):
@@ -104,9 +101,9 @@ class _Applying:
             return Applied(outcome=ApplyOutcome.APPLIED)
         if isinstance(item, Finish):
             self._note_checkpoints(item)
-            _, woken = self._work.finish(row, item.phase, str(item.token), _values(item))
+            _, woken = self._work.finish(row, item.phase, str(item.token), values_of(item))
             return Applied(outcome=ApplyOutcome.APPLIED, woken=woken)
-        fresh = self._fresh(item)
+        fresh = fresh_children(item, self._there.parents, self._there.sleepers)
         if isinstance(fresh, int):
             return Applied(outcome=ApplyOutcome.CHILD_CONFLICT, head=row, conflict=fresh)
         return self._keep_or_release(row, item, fresh)
@@ -130,7 +127,7 @@ class _Applying:
             unfinished += new.phase in UNFINISHED
             if new.owner is not None:
                 held.append(new.id)
-        values = _values(item) | {"pending": row.pending + unfinished}
+        values = values_of(item) | {"pending": row.pending + unfinished}
         if isinstance(item, Keep):
             self._work.change(row, values)
             return Applied(outcome=ApplyOutcome.APPLIED, held=held)
@@ -142,47 +139,5 @@ class _Applying:
         woken = [item.id] if due is not None and due <= self._now else []
         return Applied(outcome=ApplyOutcome.APPLIED, woken=woken, held=held)
 
-    def _fresh(self, item: Keep | Release) -> list[NewExecution] | int:
-        """Return the children to insert, or the place of the first that belongs to another."""
-        fresh: dict[str, NewExecution] = {}
-        keys: set[tuple[str, str]] = set()
-        for place, child in enumerate(item.children):
-            if child.id in self._there.parents:
-                if self._there.parents[child.id] != item.id:
-                    return place
-                continue
-            if child.id in fresh:
-                continue
-            if child.wake_key is not None:
-                key = (child.task, child.wake_key)
-                if key in keys or key in self._there.sleepers:
-                    return place
-                keys.add(key)
-            fresh[child.id] = child
-        return list(fresh.values())
-
     def _note_checkpoints(self, item: Keep | Release | Finish) -> None:
         self.points += [(item.id, name, value) for name, value in item.checkpoints.items()]
-
-
-def _refusal(row: Head, item: Transition) -> ApplyOutcome | None:
-    token = item.token
-    if row.owner != token.owner or row.gen != token.gen:
-        done = (row.owner is None and row.gen == token.gen) or row.ended_by == str(token)
-        return ApplyOutcome.ALREADY if done else ApplyOutcome.SUPERSEDED
-    if isinstance(item, Settle) is not row.finished:
-        return ApplyOutcome.SUPERSEDED
-    if isinstance(item, Keep | Release) and row.cancel_requested and not item.cancel_seen:
-        return ApplyOutcome.CANCEL_REQUESTED
-    return None
-
-
-def _values(item: Keep | Release | Finish) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in _FIELDS:
-        value = getattr(item, name)
-        if not isinstance(value, Unset):
-            values[name] = value
-    if item.reset_crashes:
-        values["crashes"] = 0
-    return values

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import cast
 
 from durable_core.storage import (
     Applied,
@@ -15,11 +15,11 @@ from durable_core.storage import (
     Release,
     Settle,
     Transition,
-    Unset,
 )
+from durable_core.storage.kit import fresh_children, refusal, values_of
 
 from .bulk import finish_rows, finish_shape, pieces
-from .records import changed
+from .records import changed_head
 from .rows import (
     add_rows,
     add_sleeper,
@@ -33,7 +33,6 @@ from .statements import CHECKPOINT, OF_CHILDREN, SLEEPER_ID
 from .writing import Writing
 
 _APPLIED = Applied(outcome=ApplyOutcome.APPLIED)
-_FIELDS = ("state", "attempt", "join_at", "priority", "output", "error")
 
 
 def apply_all(writing: Writing, items: Sequence[Transition], now: int) -> list[Applied]:
@@ -83,7 +82,7 @@ def _apply_one(writing: Writing, item: Transition, now: int) -> Applied:
     row = read_head(writing, item.id)
     if row is None:
         return Applied(outcome=ApplyOutcome.MISSING)
-    refused = _refusal(row, item)
+    refused = refusal(row, item)
     if refused is not None:
         return Applied(outcome=refused, head=row)
     if isinstance(item, Settle):
@@ -91,7 +90,9 @@ def _apply_one(writing: Writing, item: Transition, now: int) -> Applied:
         return Applied(outcome=ApplyOutcome.APPLIED)
     if isinstance(item, Finish):
         _write_checkpoints(writing, item, now)
-        _, woken = finish_row(writing, row, item.phase, str(item.token), now, values=_values(item))
+        _, woken = finish_row(
+            writing, row, item.phase, str(item.token), now, values=values_of(item)
+        )
         return Applied(outcome=ApplyOutcome.APPLIED, woken=woken)
     fresh = _fresh_children(writing, item) if item.children else []
     if isinstance(fresh, int):
@@ -104,7 +105,7 @@ def _keep_or_release(
 ) -> Applied:
     _write_checkpoints(writing, item, now)
     unfinished, held = _add_children(writing, children, now) if children else (0, [])
-    values = _values(item)
+    values = values_of(item)
     if unfinished:
         values["pending"] = row.pending + unfinished
     if isinstance(item, Keep):
@@ -112,7 +113,7 @@ def _keep_or_release(
             change_row(writing, row, now, values)
         return Applied(outcome=ApplyOutcome.APPLIED, held=held)
     values |= {"owner": None, "phase": item.phase, "due": item.due}
-    if waits_no_more(changed(row, values)):
+    if waits_no_more(changed_head(row, values)):
         values["due"] = 0
     after = change_row(writing, row, now, values)
     woken = [item.id] if after.due is not None and after.due <= now else []
@@ -131,51 +132,15 @@ def _add_children(
     return unfinished, [child.id for child in plain if child.owner is not None]
 
 
-def _refusal(row: Head, item: Transition) -> ApplyOutcome | None:
-    token = item.token
-    if row.owner != token.owner or row.gen != token.gen:
-        done = (row.owner is None and row.gen == token.gen) or row.ended_by == str(token)
-        return ApplyOutcome.ALREADY if done else ApplyOutcome.SUPERSEDED
-    if isinstance(item, Settle) is not row.finished:
-        return ApplyOutcome.SUPERSEDED
-    if isinstance(item, Keep | Release) and row.cancel_requested and not item.cancel_seen:
-        return ApplyOutcome.CANCEL_REQUESTED
-    return None
-
-
 def _fresh_children(writing: Writing, item: Keep | Release) -> list[NewExecution] | int:
     """Return the children to insert, or the place of the first that belongs to another."""
     ids = json.dumps([child.id for child in item.children])
-    there = dict[str, str | None](writing.rows(OF_CHILDREN, (ids,)))
-    fresh: dict[str, NewExecution] = {}
-    wake_keys: set[tuple[str, str]] = set()
-    for place, child in enumerate(item.children):
-        if child.id in there:
-            if there[child.id] != item.id:
-                return place
-            continue
-        if child.id in fresh:
-            continue
-        if child.wake_key is not None:
-            key = (child.task, child.wake_key)
-            if key in wake_keys or writing.row(SLEEPER_ID, key) is not None:
-                return place
-            wake_keys.add(key)
-        fresh[child.id] = child
-    return list(fresh.values())
+    parents = dict[str, str | None](writing.rows(OF_CHILDREN, (ids,)))
+    keys = [(child.task, child.wake_key) for child in item.children if child.wake_key is not None]
+    sleepers = {key for key in keys if writing.row(SLEEPER_ID, key) is not None}
+    return fresh_children(item, parents, sleepers)
 
 
 def _write_checkpoints(writing: Writing, item: Keep | Release | Finish, now: int) -> None:
     for name, value in item.checkpoints.items():
         writing.run(CHECKPOINT, (item.id, name, value, now))
-
-
-def _values(item: Keep | Release | Finish) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in _FIELDS:
-        value = getattr(item, name)
-        if not isinstance(value, Unset):
-            values[name] = value
-    if item.reset_crashes:
-        values["crashes"] = 0
-    return values

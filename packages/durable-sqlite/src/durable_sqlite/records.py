@@ -1,10 +1,11 @@
 """Rows as records, and records as rows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from durable_core.storage import FINISHED, Head, NewExecution, OnCancel, Phase, Record
+from durable_core.storage.kit import changed
 
 Row: TypeAlias = tuple[Any, ...]
 """A row as the driver gives it."""
@@ -143,15 +144,12 @@ def claimed(row: Row, executor: str, now: int) -> Record:
     )
 
 
-def changed(row: Head, values: Mapping[str, Any]) -> Head:
-    """Return a copy of a head with other values; what is no field of a head is passed over."""
-    copy = object.__new__(Head)
-    for name in _HEAD_FIELDS:
-        object.__setattr__(copy, name, values[name] if name in values else getattr(row, name))
-    return copy
+def changed_head(row: Head, values: Mapping[str, Any]) -> Head:
+    """Return a copy of a head with other values; payloads among them are passed over."""
+    return changed(row, **{name: values[name] for name in values if name not in _PAYLOADS})
 
 
-_HEAD_FIELDS: Final[Sequence[str]] = tuple(Head.__dataclass_fields__)
+_PAYLOADS: Final = frozenset(Record.__dataclass_fields__) - frozenset(Head.__dataclass_fields__)
 
 
 def lane(*, due: int | None, owner: str | None, duty: bool, now: int) -> int | None:

@@ -10,7 +10,7 @@ from durable_core.storage.kit import born
 
 from .bulk import insert_rows
 from .mailboxes import delivery
-from .records import birth_row, changed, head, is_duty, lane
+from .records import birth_row, changed_head, head, is_duty, lane
 from .statements import CHILD_ENDED, HEAD
 from .writing import Writing
 
@@ -33,7 +33,7 @@ def change_row(writing: Writing, row: Head, now: int, values: Mapping[str, Any])
     Returns:
         The row as it is now.
     """
-    after = changed(row, values)
+    after = changed_head(row, values)
     place = lane(due=after.due, owner=after.owner, duty=is_duty(after.task, after.phase), now=now)
     names = tuple(values)
     writing.run(_update(writing, names), (*map(_stored, values.values()), place, row.id))

@@ -18,7 +18,7 @@ from .held import Held, Reason
 from .workers import Workers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Succeeded:
     """The function returned."""
 
@@ -54,6 +54,7 @@ async def attempt(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
+    lease_valid: Callable[[], bool],
     timeout: float | None,
     context: Callable[[], Context],
     clock: Clock,
@@ -66,16 +67,17 @@ async def attempt(
         task: Whose function.
         args: Positional arguments.
         kwargs: Keyword arguments.
+        lease_valid: Whether the lease has not run out (ENGINE-8).
         timeout: Seconds; None for none.
         context: Makes the context, if it is asked for.
         clock: For the timeout.
         workers: For functions that are not async.
     """
-    if held.reason is not None:
-        return Interrupted(held.reason)
+    if held.reason is not None or not lease_valid():
+        return Interrupted(held.reason or Reason.SHUTDOWN)
     reset = CURRENT.set(context)
     timer: Timer | None = None
-    held.enter_user_code()
+    held.in_user_code = True
     try:
         if task.wants_context:
             args = (context(), *args)

@@ -6,6 +6,7 @@ and a crowd shares one commit (natural batching).
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -27,33 +28,37 @@ class Entry(Generic[ItemT, AnswerT]):
 
     Attributes:
         item: What to write; re-sent unchanged until it is answered.
-        future: Resolved with the answer, unless the waiting side was cancelled.
+        future: Resolved with the answer, unless the waiting side was cancelled; None: nobody waits.
         then: Called with the answer, or with the error, also when nobody waits any more.
         abandon: Asked before a repetition; an exception ends the attempts.
+        ends: Monotonic seconds after which it is not repeated any more.
     """
 
     item: ItemT
-    future: "asyncio.Future[AnswerT]"
+    future: "asyncio.Future[AnswerT] | None"
     then: Callable[[AnswerT | Exception], None] | None
     abandon: Callable[[Exception], Exception | None] | None
+    ends: float
 
     def answer(self, answer: AnswerT) -> None:
         """Hand the answer over."""
-        self._tell(answer)
-        if not self.future.done():
+        if self.then is not None:
+            self._tell(self.then, answer)
+        if self.future is not None and not self.future.done():
             self.future.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Hand the error over."""
-        self._tell(error)
-        if not self.future.done():
+        if self.then is not None:
+            self._tell(self.then, error)
+        if self.future is not None and not self.future.done():
             self.future.set_exception(error)
 
-    def _tell(self, outcome: AnswerT | Exception) -> None:
-        if self.then is None:
-            return
+    def _tell(
+        self, then: Callable[[AnswerT | Exception], None], outcome: AnswerT | Exception
+    ) -> None:
         try:
-            self.then(outcome)
+            then(outcome)
         except Exception:  # noqa: BLE001 - it must not stop the writes of others
             _LOG.exception("taking over the answer to %r failed", self.item)
 
@@ -96,23 +101,37 @@ class Channel(Generic[ItemT, AnswerT]):
         *,
         then: Callable[[AnswerT | Exception], None] | None = None,
         abandon: Callable[[Exception], Exception | None] | None = None,
+        ends: float = math.inf,
     ) -> "asyncio.Future[AnswerT]":
-        """Queue an item.
+        """Queue an item, and wait for its answer.
 
         Args:
             item: What to write.
             then: Called with the answer or error even if the caller was cancelled meanwhile.
             abandon: Asked with the error before a repetition; returning an exception ends the
                 attempts with it, None goes on.
+            ends: Monotonic seconds; an error that comes later is not followed by a repetition.
 
         Returns:
             A future. Cancelling it does not undo the write.
         """
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        self._queue.append(Entry(item, future, then, abandon))
+        self._put(Entry(item, future, then, abandon, ends))
+        return future
+
+    def post(
+        self,
+        item: ItemT,
+        then: Callable[[AnswerT | Exception], None],
+        abandon: Callable[[Exception], Exception | None],
+    ) -> None:
+        """Queue an item whose answer nobody waits for: only `then` is called, see `submit`."""
+        self._put(Entry(item, None, then, abandon, math.inf))
+
+    def _put(self, entry: Entry[ItemT, AnswerT]) -> None:
+        self._queue.append(entry)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name=f"durable {self._name}")
-        return future
 
     @property
     def idle(self) -> bool:
@@ -188,8 +207,11 @@ class Channel(Generic[ItemT, AnswerT]):
         self, batch: list[Entry[ItemT, AnswerT]], error: Exception
     ) -> list[Entry[ItemT, AnswerT]]:
         wanted: list[Entry[ItemT, AnswerT]] = []
+        late = self._clock.monotonic()
         for entry in batch:
-            end = None if entry.abandon is None else entry.abandon(error)
+            end = error if late >= entry.ends else None
+            if end is None and entry.abandon is not None:
+                end = entry.abandon(error)
             if end is None:
                 wanted.append(entry)
             else:

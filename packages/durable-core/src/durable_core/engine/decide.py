@@ -39,7 +39,7 @@ def decide(head: Head, now: int, deadline: int | None, limits: Limits) -> Decisi
 
     Args:
         head: The row, as the claim left it.
-        now: The storage's time, µs.
+        now: The storage's time, µs; only a deadline asks for it.
         deadline: When its life must be over, µs; None never.
         limits: The executor's policy.
     """

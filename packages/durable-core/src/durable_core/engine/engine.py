@@ -6,10 +6,10 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import replace
 from functools import partial
 
 from ..storage import (
+    STATUS_OF,
     Cancelled,
     CancelOutcome,
     Finish,
@@ -17,9 +17,9 @@ from ..storage import (
     Inserted,
     InsertOutcome,
     NewExecution,
-    Phase,
     PulseConnection,
     Reaped,
+    Record,
     SchemaMissingError,
     Status,
     Storage,
@@ -37,13 +37,15 @@ from .claimer import Claimer
 from .clock import Clock, StorageTime, SystemClock, sleep
 from .decide import Limits
 from .heart import Heart
+from .holding import Holding
 from .hooks import HookRelay, Hooks
 from .ids import new_owner
 from .isolation import Isolation
+from .letting_go import Callbacks
 from .listening import Hints
 from .retention import Retention
 from .run import Services
-from .runner import Callbacks, Runner
+from .runner import Runner
 from .settings import Settings
 from .slots import Slots
 from .waiters import Ended, Waiters
@@ -99,6 +101,15 @@ class Engine:
             self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
         )
         self.slots = Slots(settings.concurrency, self._place_freed)
+        self._holding = Holding(
+            slots=self.slots,
+            tasks=tasks.names,
+            queues=settings.queues,
+            owner=self._accepting_owner,
+            caught_up=lambda: self.claimer.caught_up,
+            start=self._start,
+            unsure=self._unsure,
+        )
         isolation = Isolation(clock, probation=settings.lease, patience=settings.lease)
         self._isolation = isolation
         self.runner = Runner(
@@ -109,6 +120,7 @@ class Engine:
                 workers=self._workers,
                 hooks=self.hooks,
                 rows=self.rows,
+                holding=self._holding,
                 shutdown=self.shutdown_signal,
                 random=random,
                 max_output=settings.max_output,
@@ -152,7 +164,6 @@ class Engine:
             poll=self._poll,
         )
         self.retention = Retention(self.writer, clock=clock, time=self.time)
-        self._inserting: set[str] = set()
         self.hints = Hints(self.claimer, self.waiters)
         self._accepting = False
         self._rebirth: asyncio.Task[None] | None = None
@@ -207,7 +218,7 @@ class Engine:
         while True:
             await self.runner.drained()
             await self.writer.flushed()
-            if not self.runner.held and not self._inserting:
+            if not self.runner.held and not self._holding.on_the_way:
                 return
 
     async def _close(self) -> None:
@@ -220,9 +231,14 @@ class Engine:
         await self.heart.stop(sign_off=not self.settings.client_only)
         self._workers.close()
 
+    @property
+    def time_is_old(self) -> bool:
+        """Whether no heartbeat has told the storage's time lately."""
+        return self.time.age > self.settings.lease
+
     async def fresh_time(self) -> None:
-        """Ask for the storage's time before it is written, if no heartbeat has told it lately."""
-        if self.time.age > self.settings.lease:
+        """Ask for the storage's time before it is written, if it is old."""
+        if self.time_is_old:
             await self.writer.patiently(partial(self.time.ask, self.storage.clock))
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -242,32 +258,20 @@ class Engine:
 
     def insert(self, item: NewExecution) -> "asyncio.Future[Inserted]":
         """Insert a root; if it asks to be held and is, it is started."""
-        if item.owner is not None:
-            self._inserting.add(item.id)
+        self._holding.sent(item)
         return self.writer.insert(item, partial(self._inserted, item))
 
-    def insert_soon(self, item: NewExecution) -> "asyncio.Future[Inserted]":
-        """Insert a root, held at once if there is a place left for it."""
-        due_now = item.due is not None and item.due <= self.time.now()
-        if due_now and item.phase is Phase.READY:
-            owner = self.may_hold(item.task, item.queue)
-            item = item if owner is None else replace(item, owner=owner)
-        return self.insert(item)
+    def insert_many(self, items: Sequence[NewExecution]) -> "list[asyncio.Future[Inserted]]":
+        """Insert roots; those for which there is a place are held at once."""
+        return [self.insert(item) for item in self._holding.asking(items, self.time.now())]
 
     def may_hold(self, task: str, queue: str) -> str | None:
         """Return who may hold a new row at once: only if it would overtake nobody."""
-        if (
-            not self._accepting
-            or not self.claimer.caught_up
-            or self.slots.free <= len(self._inserting)
-            or queue not in self.settings.queues
-            or task not in self.tasks.names()
-        ):
-            return None
-        return self._claiming_owner()
+        return self._holding.owner_for(task, queue)
 
     def _inserted(self, item: NewExecution, answer: Inserted | Exception) -> None:
-        self._inserting.discard(item.id)
+        if item.owner is not None:
+            self._holding.on_the_way.discard(item.id)
         if isinstance(answer, Exception):
             if item.owner is not None:
                 self.claimer.unsure()
@@ -312,7 +316,7 @@ class Engine:
         return answer
 
     def _known(self) -> Collection[str]:
-        return self._inserting | self.runner.held.keys()
+        return self._holding.on_the_way | self.runner.held.keys()
 
     # What happens
 
@@ -329,6 +333,16 @@ class Engine:
         if not self.claimer.running or not self.heart.valid or not self._isolation.open:
             return None
         return self.heart.owner
+
+    def _accepting_owner(self) -> str | None:
+        """Return the incarnation to insert for, or None while it must not, or shuts down."""
+        return self._claiming_owner() if self._accepting else None
+
+    def _start(self, record: Record) -> None:
+        self.runner.start(record)
+
+    def _unsure(self) -> None:
+        self.claimer.unsure()
 
     def _ready(self) -> None:
         self.claimer.wake()
@@ -352,7 +366,7 @@ class Engine:
         self.waiters.resolve(
             execution_id,
             Ended(
-                Status(transition.phase.value),
+                STATUS_OF[transition.phase],
                 output if isinstance(output, bytes) else None,
                 error if isinstance(error, bytes) else None,
             ),
@@ -392,7 +406,7 @@ class Engine:
         return (
             not self.runner.held
             and not self.slots.used
-            and not self._inserting
+            and not self._holding.on_the_way
             and self.writer.idle
             and self.claimer.idle
             and self._rebirth is None

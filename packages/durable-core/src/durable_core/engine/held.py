@@ -37,61 +37,53 @@ class Held:
     Attributes:
         record: The row as it was claimed; kept up to date by the engine's own writes.
         token: The fencing token of every write.
-        cancelled: Tells running code to stop.
         reason: Why it is interrupted, if it is.
         leftover: A thread's or process's work that could not be interrupted.
         once_let_go: Called when the row is let go unfinished, and that is stored.
         listener: Called when it is interrupted, instead of cancelling the task that carries it.
+        task: What carries it; None once its last transition is on its way.
+        in_user_code: Whether the user's code runs now: an interruption cancels the task then.
     """
 
     __slots__ = (
-        "_task",
-        "_user",
-        "cancelled",
+        "_cancelled",
+        "in_user_code",
         "leftover",
         "listener",
         "once_let_go",
         "reason",
         "record",
+        "task",
         "token",
     )
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.token: Token = record.token
-        self.cancelled = Signal()
         self.reason: Reason | None = None
         self.leftover: Future[object] | None = None
         self.once_let_go: Callable[[], None] | None = None
         self.listener: Callable[[], None] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._user = False
-
-    def runs_in(self, task: "asyncio.Task[None]") -> None:
-        """Set the task that carries it."""
-        self._task = task
+        self.task: asyncio.Task[None] | None = None
+        self.in_user_code = False
+        self._cancelled: Signal | None = None
 
     @property
-    def task(self) -> "asyncio.Task[None] | None":
-        """The task that carries it."""
-        return self._task
-
-    @property
-    def in_user_code(self) -> bool:
-        """Whether the user's code runs now."""
-        return self._user
-
-    def enter_user_code(self) -> None:
-        """From now on an interruption cancels the task."""
-        self._user = True
+    def cancelled(self) -> Signal:
+        """Tells running code to stop; made when it is first asked for."""
+        if self._cancelled is None:
+            self._cancelled = Signal()
+            if self.reason is not None:
+                self._cancelled.set()
+        return self._cancelled
 
     def leave_user_code(self) -> None:
         """From now on an interruption is only noted: the engine's own writes go on.
 
         Cancellations that the user's code swallowed are taken back.
         """
-        self._user = False
-        task = self._task
+        self.in_user_code = False
+        task = self.task
         if self.reason is not None and task is not None:
             while task.cancelling():
                 task.uncancel()
@@ -100,7 +92,7 @@ class Held:
         """The attempt that took too long has ended: what follows is not interrupted by it."""
         if self.reason is Reason.TIMEOUT:
             self.reason = None
-            self.cancelled = Signal()
+            self._cancelled = None
 
     def interrupt(self, reason: Reason) -> None:
         """Stop the running code: a coroutine is cancelled, a thread is told.
@@ -110,11 +102,12 @@ class Held:
         if self.reason is not None and reason <= self.reason:
             return
         self.reason = reason
-        self.cancelled.set()
+        if self._cancelled is not None:
+            self._cancelled.set()
         if self.listener is not None:
             self.listener()
-        elif self._user and self._task is not None:
-            self._task.cancel()
+        elif self.in_user_code and self.task is not None:
+            self.task.cancel()
 
     def abandoned(self, error: Exception) -> Exception | None:
         """Tell the writer to give a write up once the lease is lost."""

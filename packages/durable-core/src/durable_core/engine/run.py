@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ..errors import PayloadTooLargeError
 from ..failure import ErrorInfo
@@ -24,6 +24,7 @@ from ..storage import (
     TooLargeError,
     Transition,
 )
+from ..storage.kit import changed
 from ..tasks.context import Context
 from ..tasks.signal import Signal
 from ..tasks.task import Call, FunctionTask
@@ -31,6 +32,7 @@ from .attempt import Failed, Interrupted, Result, attempt
 from .calls import NewRows
 from .clock import Clock, StorageTime, sleep
 from .held import Held, LostError, Reason
+from .holding import Holding
 from .hooks import HookRelay
 from .ids import child_id
 from .waiters import Waiter
@@ -74,6 +76,7 @@ class Services:
     workers: Workers
     hooks: HookRelay
     rows: NewRows
+    holding: Holding
     shutdown: Signal
     random: Callable[[], float]
     max_output: int
@@ -147,13 +150,13 @@ class Run:
             )
         return self._context
 
-    async def call(
+    def call(
         self,
         task: FunctionTask[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         policy: Policy | None = None,
-    ) -> Result:
+    ) -> Coroutine[Any, Any, Result]:
         """Call a task's function once, within its timeout and the execution's deadline.
 
         Args:
@@ -161,20 +164,23 @@ class Run:
             args: Positional arguments.
             kwargs: Keyword arguments.
             policy: Whose timeout counts; the row's own by default.
+
+        Returns:
+            What is to be awaited for the outcome.
         """
-        if not self.services.lease_valid():
-            return Interrupted(Reason.SHUTDOWN)
         self._context = None
-        timeout_us = (policy or self.policy).timeout_us
-        deadline = self.deadline
+        own = self.policy
+        timeout_us = (policy or own).timeout_us
+        deadline = deadline_of(self.held.record, own)
         if deadline is not None:
             left = max(0, deadline - self.services.time.now())
             timeout_us = left if timeout_us is None else min(left, timeout_us)
-        return await attempt(
+        return attempt(
             self.held,
             task,
             args,
             kwargs,
+            lease_valid=self.services.lease_valid,
             timeout=None if timeout_us is None else timeout_us / 1e6,
             context=self.context,
             clock=self.services.clock,
@@ -182,15 +188,21 @@ class Run:
         )
 
     async def keep(self, item: Keep) -> Applied:
-        """Write progress and stay the holder.
+        """Write progress and stay the holder; children run here at once where there is a place.
 
         Raises:
             LetGoError: The row is somebody else's, or its cancellation was requested.
         """
-        answer = await self.apply(item)
+        then: Callable[[Applied | Exception], None] | None = None
+        if item.children:
+            holding = self.services.holding
+            item = cast("Keep", holding.children_asking(item, self.services.time.now()))
+            then = partial(holding.children_sent, item, born_at=self.services.writer.applied_at)
+        answer = await self.apply(item, then)
         if answer.outcome is ApplyOutcome.APPLIED or answer.outcome is ApplyOutcome.ALREADY:
             if item.children:
-                self.services.ready()
+                if any(child.owner is None for child in item.children):
+                    self.services.ready()
                 self.services.tell_enqueued(item.children)
             return answer
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
@@ -199,8 +211,14 @@ class Run:
             raise LetGoError(self.failed(Phase.FAILED, child_conflict(item, answer)))
         raise LetGoError(None)
 
-    async def apply(self, item: Transition) -> Applied:
+    async def apply(
+        self, item: Transition, then: Callable[[Applied | Exception], None] | None = None
+    ) -> Applied:
         """Send a transition, again and again as long as what is refused is not the transition.
+
+        Args:
+            item: What to send.
+            then: Called with each answer and error.
 
         Raises:
             LostError: The lease is lost.
@@ -208,18 +226,26 @@ class Run:
         """
         while True:
             try:
-                return await self.services.writer.apply(item, self.held.abandoned)
+                return await self.services.writer.apply(item, self.held.abandoned, then)
             except ABOUT_THE_ITEM:
                 raise
             except PermanentError as error:
-                if self.held.abandoned(error) is not None:
-                    raise LostError from error
-                _LOG.error("%s of %s is kept: %s", type(item).__name__, item.id, error)
-            await sleep(self.services.clock, _REFUSED_PAUSE)
+                await self.outlast(item, error)
+
+    async def outlast(self, item: Transition, error: PermanentError) -> None:
+        """Pause before an item is sent again that was refused for the storage's sake.
+
+        Raises:
+            LostError: The lease is lost.
+        """
+        if self.held.abandoned(error) is not None:
+            raise LostError from error
+        _LOG.error("%s of %s is kept: %s", type(item).__name__, item.id, error)
+        await sleep(self.services.clock, _REFUSED_PAUSE)
 
     def remember(self, **values: Any) -> None:
         """Bring the record up to date with what was written."""
-        self.held.record = replace(self.held.record, **values)
+        self.held.record = changed(self.held.record, **values)
 
     def finish(
         self, phase: Phase, *, output: bytes | None = None, error: bytes | None = None

@@ -2,23 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..errors import DurableError, OptionError
 from ..failure import ErrorInfo
 from ..storage import (
-    Applied,
-    ApplyOutcome,
-    ClosedError,
     Finish,
     Head,
-    OnCancel,
+    Keep,
     Phase,
     Record,
     Release,
+    Settle,
     StorageError,
     Transition,
 )
@@ -37,13 +34,13 @@ from .kinds.parent import run_parent
 from .kinds.plain import run_plain
 from .kinds.sequence import run_sequence
 from .kinds.workflow import run_workflow
+from .letting_go import Callbacks, LettingGo, instead
 from .run import (
     ABOUT_THE_ITEM,
     LetGoError,
     Run,
     Services,
     UnfitError,
-    child_conflict,
     deadline_of,
 )
 from .slots import Slots
@@ -53,25 +50,6 @@ _UNFIT_DELAY_US = 5_000_000
 _LONGEST_UNFIT_DELAY_US = 600_000_000
 _LEFTOVER_DELAY_US = 1_000_000
 _DRAIN_LOOK = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callbacks:
-    """What the runner tells the rest of the executor.
-
-    Attributes:
-        ended: An execution's result is stored: (id, transition).
-        ready: Something became claimable at once.
-        due: Something becomes claimable at this time, µs.
-        let_go: A row is no longer held here.
-        owner: The present incarnation.
-    """
-
-    ended: Callable[[str, Finish], None]
-    ready: Callable[[], None]
-    due: Callable[[int], None]
-    let_go: Callable[[str], None]
-    owner: Callable[[], str | None]
 
 
 class Runner:
@@ -102,6 +80,9 @@ class Runner:
         self._isolation = isolation
         self._limits = limits
         self._callbacks = callbacks
+        self._letting_go = LettingGo(
+            services, callbacks=callbacks, forget=self._forget, over=self._over
+        )
         self.held: dict[str, Held] = {}
         self._leftovers: dict[str, Held] = {}
         self._again: dict[str, Record] = {}
@@ -125,7 +106,8 @@ class Runner:
         self._slots.take()
         if self._ending is not None:
             held.interrupt(self._ending)
-        held.runs_in(asyncio.create_task(self._carry(held), name=record.id))
+        loop = asyncio.get_running_loop()
+        held.task = loop.create_task(self._carry(held), name=record.id)
 
     def interrupt(self, heads: Iterable[Head], reason: Reason = Reason.CANCEL) -> None:
         """Interrupt those of these rows that run here under the same token."""
@@ -170,26 +152,41 @@ class Runner:
                     self._forget(held)
 
     async def drained(self) -> None:
-        """Wait until nothing is held."""
+        """Wait until nothing runs: what is still held is on its way to the storage."""
         while tasks := [held.task for held in self.held.values() if held.task is not None]:
             await asyncio.wait(tasks, timeout=_DRAIN_LOOK, return_when=asyncio.FIRST_COMPLETED)
 
     async def _carry(self, held: Held) -> None:
+        """Carry a row until it is known what lets it go, and send that.
+
+        What is stored is told to a callback: while it is on its way, no asyncio task and no frame
+        is kept for it.
+        """
+        transition: Transition | None = None
+        written: WrittenError | None = None
         try:
             transition = await self._activate(held)
-            if transition is not None:
-                await self._write(held, transition)
         except LostError:
             pass
-        except WrittenError as done:
-            self._answered(held, done.transition, done.answer)
+        except WrittenError as error:
+            written = error
         except Exception:  # noqa: BLE001 - nobody above could do more than log it
             _LOG.exception("execution %s could not be let go", held.record.id)
         finally:
-            self._forget(held)
-            self._free_place(held)
-            if (again := self._again.pop(held.record.id, None)) is not None:
-                self.start(again)
+            held.task = None
+            if written is not None:
+                self._letting_go.written(held, written.transition, written.answer)
+            elif transition is None:
+                self._over(held)
+            else:
+                self._letting_go.send(held, transition)
+
+    def _over(self, held: Held) -> None:
+        """Nothing more is done here about this holding of the row."""
+        self._forget(held)
+        self._free_place(held)
+        if self._again and (again := self._again.pop(held.record.id, None)) is not None:
+            self.start(again)
 
     def _forget(self, held: Held) -> None:
         if self.held.get(held.record.id) is held:
@@ -231,7 +228,8 @@ class Runner:
             else:
                 await self._isolation.enter()
             try:
-                return await self._decide(run)
+                step = self._decide(run)
+                return step if isinstance(step, Keep | Release | Finish | Settle) else await step
             finally:
                 self._isolation.leave()
         except LetGoError as end:
@@ -243,7 +241,7 @@ class Runner:
         except StorageError as error:
             if not isinstance(error, ABOUT_THE_ITEM):
                 raise
-            return self._instead(held, error)
+            return instead(self._services, held, error)
         except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
@@ -261,9 +259,11 @@ class Runner:
             reason = run.held.reason
             return None if reason is None else run.interrupted(reason)
         async with turn:
-            return await self._decide(run)
+            step = self._decide(run)
+            return step if isinstance(step, Keep | Release | Finish | Settle) else await step
 
-    async def _decide(self, run: Run) -> Transition | None:
+    def _decide(self, run: Run) -> "Transition | Coroutine[Any, Any, Transition | None]":
+        """Return what lets the row go, or what is to be awaited for it."""
         record = run.record
         services = self._services
         deadline = unreadable = None
@@ -271,16 +271,18 @@ class Runner:
             deadline = deadline_of(record, run.policy)
         except OptionError as error:
             unreadable = str(error)
-        decision = decide(record, services.time.now(), deadline, self._limits)
+        now = 0 if deadline is None else services.time.now()
+        decision = decide(record, now, deadline, self._limits)
         if unreadable is not None and decision in (Decision.RUN, Decision.WAIT):
             return self._not_here(run, unreadable)
         if decision is Decision.RUN:
             if record.id in self._leftovers:
                 return run.hand_back("its last attempt has not ended here", _LEFTOVER_DELAY_US)
-            services.hooks.started(record)
-            return await self._run(run)
+            if services.hooks:
+                services.hooks.started(record)
+            return self._run(run)
         if decision is Decision.DUTY:
-            return await tell_descendants(run, self.interrupt)
+            return tell_descendants(run, self.interrupt)
         if decision is Decision.CANCEL:
             return run.finish(Phase.CANCELLED)
         if decision is Decision.WAIT:
@@ -289,21 +291,21 @@ class Runner:
             return run.failed(Phase.TIMED_OUT, _timed_out(record))
         return run.failed(poison_phase(record), _poison(record))
 
-    async def _run(self, run: Run) -> Transition | None:
+    def _run(self, run: Run) -> "Transition | Coroutine[Any, Any, Transition | None]":
         name = run.record.task
         task = self._tasks.find(name)
         if isinstance(task, FunctionTask):
-            return await run_plain(run, task, self._tasks)
+            return run_plain(run, task, self._tasks)
         if isinstance(task, ParentTask):
-            return await run_parent(run, task, self._tasks)
+            return run_parent(run, task, self._tasks)
         if isinstance(task, SequenceTask):
-            return await run_sequence(run, task)
+            return run_sequence(run, task)
         if isinstance(task, LoopTask):
-            return await run_loop(run, cast("LoopTask[..., Any]", task))
+            return run_loop(run, cast("LoopTask[..., Any]", task))
         if isinstance(task, WorkflowTask):
-            return await run_workflow(run, task)
+            return run_workflow(run, task)
         if name in NAMES:
-            return await run_builtin(run)
+            return run_builtin(run)
         return self._not_here(run, "its task is not known here")
 
     def _not_here(self, run: Run, reason: str) -> Transition:
@@ -312,74 +314,10 @@ class Runner:
         delay = min(_LONGEST_UNFIT_DELAY_US, max(_UNFIT_DELAY_US, age // 10))
         return run.hand_back(reason, delay)
 
-    async def _write(self, held: Held, transition: Transition) -> None:
-        """Send the one transition that lets the row go, unchanged until it is answered."""
-        run = Run(self._services, held)
-        try:
-            answer = await run.apply(transition)
-        except (LostError, ClosedError):
-            raise
-        except Exception as refusal:  # noqa: BLE001 - about this result alone, or it was sent again
-            transition = self._instead(held, refusal)
-            answer = await run.apply(transition)
-        if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
-            transition = _despite_mark(run, transition)
-            answer = await run.apply(transition)
-        elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
-            transition = run.failed(Phase.FAILED, child_conflict(transition, answer))
-            answer = await run.apply(transition)
-        self._answered(held, transition, answer)
-
-    def _instead(self, held: Held, error: Exception) -> Transition:
-        """Return what is written when the storage refused a transition for good."""
-        record = held.record
-        _LOG.error("the storage refused the result of %s: %s", record.id, error)
-        phase = poison_phase(record)
-        info = ErrorInfo.from_exception(error, retryable=False)
-        return Run(self._services, held).failed(phase, info)
-
-    def _answered(self, held: Held, transition: Transition, answer: Applied) -> None:
-        if answer.outcome not in (ApplyOutcome.APPLIED, ApplyOutcome.ALREADY):
-            self._services.hooks.lost(held.record)
-            _LOG.warning(
-                "the result of %s was dropped: it belongs to another executor", held.record.id
-            )
-            return
-        self._forget(held)
-        if answer.woken:
-            self._callbacks.ready()
-        if isinstance(transition, Finish):
-            self._callbacks.ended(held.record.id, transition)
-            if self._services.hooks:
-                error = transition.error
-                info = ErrorInfo.decode(error) if isinstance(error, bytes) else None
-                self._services.hooks.finished(held.record, transition.phase, info)
-        elif isinstance(transition, Release):
-            self._released(transition)
-            self._services.tell_enqueued(transition.children)
-            if held.once_let_go is not None:
-                held.once_let_go()
-
-    def _released(self, transition: Release) -> None:
-        dues = [child.due for child in transition.children if child.phase is Phase.READY]
-        for due in (transition.due, min((due for due in dues if due is not None), default=None)):
-            if due is not None:
-                self._callbacks.due(due)
-
     @property
     def owned(self) -> Sequence[str]:
         """Ids of everything held here."""
         return tuple(self.held)
-
-
-def _despite_mark(run: Run, transition: Transition) -> Transition:
-    """Return what is written of a row whose cancellation was requested: its end, or the same.
-
-    What has to be told of its cancellation is let go as it is, and told by whoever claims it.
-    """
-    if run.record.on_cancel is OnCancel.DELIVER and isinstance(transition, Release):
-        return replace(transition, cancel_seen=True)
-    return run.finish(Phase.CANCELLED)
 
 
 def _timed_out(record: Record) -> ErrorInfo:

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ..storage import FINISHED_STATUSES, Record, Status
+from ..storage import FINISHED_STATUSES, Head, Record, Status
 from .clock import Clock, wait_until
 from .writer import Writer
 
@@ -15,11 +14,11 @@ _SWEEP = 500
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 2.0
 _QUIET_PAUSE = 10.0
-_REST = 20
+_LONGEST_REST = 20.0
+_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How an execution ended, or why nobody can tell.
 
     Attributes:
@@ -48,7 +47,7 @@ class Waiters:
 
     A waiter costs one entry and no task, so a hundred thousand may wait. What runs in this
     process is told by `resolve`; the others are looked up in sweeps: at once after a hint, else
-    with a growing pause, and never for more than a twentieth of the time.
+    with a growing pause. Sweeps that find little are made for a twentieth of the time at most.
 
     Args:
         writer: For reading.
@@ -127,9 +126,10 @@ class Waiters:
         while self._waiting:
             self._look.clear()
             began = self._clock.monotonic()
-            await self._sweep([id_ for id_ in self._waiting if not self._runs_here(id_)])
+            ids = [id_ for id_ in self._waiting if not self._runs_here(id_)]
+            found = await self._sweep(ids)
             ended = self._clock.monotonic()
-            rest_until = ended + (ended - began) * _REST
+            rest_until = ended + (ended - began) * _rest(len(ids), found)
             longest = _QUIET_PAUSE if self.hinted else _LONGEST_PAUSE
             pause = longest if self.hinted else self._pause
             self._pause = min(longest, self._pause * 1.5)
@@ -138,22 +138,42 @@ class Waiters:
                 await wait_until(self._clock, asyncio.Event(), rest_until)
         self._task = None
 
-    async def _sweep(self, ids: Sequence[str]) -> None:
+    async def _sweep(self, ids: Sequence[str]) -> int:
+        """Look executions up; return how many have ended, or do not exist."""
+        found = 0
         for start in range(0, len(ids), _SWEEP):
             piece = ids[start : start + _SWEEP]
             try:
-                heads = await self._writer.storage.get(ids=piece, payload=False)
-                done = [
-                    id_
-                    for id_, head in zip(piece, heads, strict=True)
-                    if head is None or head.status in FINISHED_STATUSES
-                ]
-                records = await self._writer.storage.get(ids=done) if done else ()
+                ends = await self._ends(piece)
             except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits
                 _LOG.warning("looking for results failed: %s; tried again later", error)
-                return
-            for id_, record in zip(done, records, strict=True):
+                break
+            for id_, record in ends:
                 self.resolve(id_, ended_of(record if isinstance(record, Record) else None))
+            found += len(ends)
+        return found
+
+    async def _ends(self, ids: Sequence[str]) -> list[tuple[str, Head | None]]:
+        """Return those that have ended; of many the payloads are read in a second step."""
+        get = self._writer.storage.get
+        heads = await get(ids=ids, payload=len(ids) <= _AT_ONCE)
+        ends = [
+            (id_, head)
+            for id_, head in zip(ids, heads, strict=True)
+            if head is None or head.status in FINISHED_STATUSES
+        ]
+        if len(ids) <= _AT_ONCE or not ends:
+            return ends
+        done = [id_ for id_, _ in ends]
+        return list(zip(done, await get(ids=done), strict=True))
+
+
+def _rest(asked: int, found: int) -> float:
+    """Return how many times as long as a sweep took the next one waits at least.
+
+    The more a sweep finds, the sooner the next one is worth its cost.
+    """
+    return min(_LONGEST_REST, asked / (4 * found)) if found else _LONGEST_REST
 
 
 def ended_of(record: Record | None) -> Ended:

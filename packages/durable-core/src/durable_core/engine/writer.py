@@ -60,6 +60,7 @@ class Writer:
         self._time = time
         self._jitter = jitter
         self._patience = patience
+        self._applied_at = 0
         self._inserts = Channel[NewExecution, Inserted](
             "insert", send=self._send_inserts, cut=self._cut_inserts, clock=clock, jitter=jitter
         )
@@ -74,15 +75,29 @@ class Writer:
         self, item: NewExecution, then: Callable[[Inserted | Exception], None] | None = None
     ) -> "asyncio.Future[Inserted]":
         """Insert a root; gives up after `patience`."""
-        return self._inserts.submit(item, then=then, abandon=self._until_patience_ends())
+        return self._inserts.submit(item, then=then, ends=self._patience_ends())
 
-    def apply(self, item: Transition, abandon: Abandon | None = None) -> "asyncio.Future[Applied]":
+    def apply(
+        self,
+        item: Transition,
+        abandon: Abandon | None = None,
+        then: Callable[[Applied | Exception], None] | None = None,
+    ) -> "asyncio.Future[Applied]":
         """Write a transition; repeated until answered, or until `abandon` ends it."""
-        return self._applies.submit(item, abandon=abandon)
+        return self._applies.submit(item, then=then, abandon=abandon)
+
+    def post(
+        self,
+        item: Transition,
+        then: Callable[[Applied | Exception], None],
+        abandon: Abandon,
+    ) -> None:
+        """Write a transition as `apply` does, and call back instead of letting somebody wait."""
+        self._applies.post(item, then, abandon)
 
     def wake(self, item: Wake) -> "asyncio.Future[Woken]":
         """Wake a sleeper; gives up after `patience`."""
-        return self._wakes.submit(item, abandon=self._until_patience_ends())
+        return self._wakes.submit(item, ends=self._patience_ends())
 
     async def cancel(self, ids: Sequence[str], request: str | None = None) -> Sequence[Cancelled]:
         """Cancel executions under one request; gives up after `patience`.
@@ -159,13 +174,13 @@ class Writer:
         Raises:
             TemporaryError: It still failed after `patience`; `OutcomeUnknownError` likewise.
         """
-        abandon = self._until_patience_ends()
+        ends = self._patience_ends()
         pause = 0.025
         while True:
             try:
                 return await call()
-            except (TemporaryError, OutcomeUnknownError) as error:
-                if abandon(error) is not None:
+            except (TemporaryError, OutcomeUnknownError):
+                if self._clock.monotonic() >= ends:
                     raise
             await sleep(self._clock, pause * (0.5 + self._jitter() / 2))
             pause = min(2.0, pause * 2)
@@ -180,15 +195,21 @@ class Writer:
         """Whether no write is queued or in flight."""
         return self._inserts.idle and self._applies.idle and self._wakes.idle
 
-    def _until_patience_ends(self) -> Abandon:
-        ends = self._clock.monotonic() + self._patience
-        return lambda error: error if self._clock.monotonic() >= ends else None
+    def _patience_ends(self) -> float:
+        return self._clock.monotonic() + self._patience
 
     async def _send_inserts(self, items: Sequence[NewExecution]) -> Sequence[Inserted]:
         return await self.storage.insert(items=items, now=self._time.now())
 
     async def _send_applies(self, items: Sequence[Transition]) -> Sequence[Applied]:
-        return await self.storage.apply(items=items, now=self._time.now())
+        now = self._time.now()
+        answers = await self.storage.apply(items=items, now=now)
+        self._applied_at = now
+        return answers
+
+    def applied_at(self) -> int:
+        """Return the time that the answered `apply` was called with; to be asked by its `then`."""
+        return self._applied_at
 
     async def _send_cancel(self, ids: Sequence[str], request: str) -> Sequence[Cancelled]:
         return await self.storage.cancel(ids=ids, request=request, now=self._time.now())

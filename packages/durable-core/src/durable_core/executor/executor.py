@@ -277,7 +277,14 @@ class DurableExecutor(Definitions, Events, Lookup, Sleepers):
                 Enqueueing again with the same id or key is safe.
         """
         must_be_task(task)
-        return await self._enqueue(task.call(*args, **kwargs))
+        call: Call[R] = task.call(*args, **kwargs)
+        engine = self.engine
+        self.check_known(task)
+        if engine.time_is_old:
+            await engine.fresh_time()
+        owner = engine.may_hold(task.name, task.options.queue)
+        item = engine.rows.new(call, now=engine.time.now(), owner=owner)
+        return handle_of(engine, call, item, await engine.insert(item))
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
         """Store many executions with few commits.
@@ -299,7 +306,7 @@ class DurableExecutor(Definitions, Events, Lookup, Sleepers):
         await engine.fresh_time()
         now = engine.time.now()
         items = [engine.rows.new(call, now=now) for call in calls]
-        answers = [engine.insert_soon(item) for item in items]
+        answers = engine.insert_many(items)
         handles: list[Handle[R]] = []
         errors: list[Exception] = []
         for call, item, answer in zip(calls, items, answers, strict=True):
@@ -328,15 +335,6 @@ class DurableExecutor(Definitions, Events, Lookup, Sleepers):
             msg = "this storage cannot join a caller's transaction (its capability 'bind' is off)"
             raise OptionError(msg)
         return BoundExecutor(self.engine, binder.bind(tx), self.check_known, self.serializer)
-
-    async def _enqueue(self, call: Call[R]) -> Handle[R]:
-        engine = self.engine
-        task = call.task
-        self.check_known(task)
-        await engine.fresh_time()
-        owner = engine.may_hold(task.name, task.options.queue)
-        item = engine.rows.new(call, now=engine.time.now(), owner=owner)
-        return handle_of(engine, call, item, await engine.insert(item))
 
     def check_known(self, task: Task[..., Any]) -> None:
         """Refuse a task that was not defined for this executor.

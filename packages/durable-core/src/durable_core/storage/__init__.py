@@ -37,6 +37,7 @@ from .protocol import (
 from .records import (
     FINISHED,
     FINISHED_STATUSES,
+    STATUS_OF,
     UNFINISHED,
     UNFINISHED_STATUSES,
     WAITING,
@@ -82,6 +83,7 @@ __all__ = [
     "OLDEST_PROTOCOL_VERSION",
     "PROTOCOL_VERSION",
     "RULES",
+    "STATUS_OF",
     "UNFINISHED",
     "UNFINISHED_STATUSES",
     "UNSET",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from .quick import quickly_made
+
 
 class Phase(StrEnum):
     """Where an execution resumes when it is claimed; never changed by a claim or a reap alone."""
@@ -54,7 +56,10 @@ class Status(StrEnum):
         return self in FINISHED_STATUSES
 
 
-FINISHED_STATUSES = frozenset(Status(phase.value) for phase in FINISHED)
+STATUS_OF = {phase: Status(phase.value) for phase in Phase}
+"""What people see of an execution that nobody holds."""
+
+FINISHED_STATUSES = frozenset(STATUS_OF[phase] for phase in FINISHED)
 """Statuses that never change again."""
 
 UNFINISHED_STATUSES = frozenset(Status) - FINISHED_STATUSES
@@ -84,6 +89,7 @@ class Token(NamedTuple):
         return f"{self.owner}/{self.gen}"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """An execution without its payloads.
@@ -154,7 +160,7 @@ class Head:
         """What people see."""
         if self.owner is not None and self.phase in UNFINISHED:
             return Status.RUNNING
-        return Status(self.phase.value)
+        return STATUS_OF[self.phase]
 
     @property
     def token(self) -> Token:
@@ -169,6 +175,7 @@ class Head:
         return Token(self.owner, self.gen)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(Head):
     """A whole execution: its head and its payloads, which a storage never looks into.

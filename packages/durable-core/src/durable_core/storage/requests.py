@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final, TypeAlias
 
+from .quick import quickly_made
 from .records import Head, OnCancel, Phase, Record, Status, Token
 
 
@@ -22,6 +23,7 @@ UNSET: Final = Unset.UNSET
 """Leave the stored value as it is, where None would overwrite it."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewExecution:
     """An execution to insert; the fields mean what they mean in `Head` and `Record`.
@@ -65,6 +67,7 @@ class InsertOutcome(StrEnum):
     EXISTING_WAKE_KEY = "existing_wake_key"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inserted:
     """One answer of an insert: the new row, or the whole existing one."""
@@ -128,6 +131,7 @@ class _Write(_Change):
     checkpoints: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep(_Write):
     """Record progress and stay the holder.
@@ -141,6 +145,7 @@ class Keep(_Write):
     cancel_seen: bool = False
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(_Write):
     """Record progress and let go: nobody holds the row afterwards.
@@ -158,6 +163,7 @@ class Release(_Write):
     cancel_seen: bool = False
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish(_Write):
     """End the execution with a final phase; a requested cancellation does not hinder it."""
@@ -196,6 +202,7 @@ class ApplyOutcome(StrEnum):
     """No such execution."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """One answer of an apply.

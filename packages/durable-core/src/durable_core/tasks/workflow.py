@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import (
@@ -12,9 +12,7 @@ from typing import (
     Literal,
     NoReturn,
     ParamSpec,
-    Protocol,
     TypeVar,
-    cast,
     overload,
 )
 from uuid import UUID
@@ -24,8 +22,9 @@ from ..options import RetryPolicy, TaskOptions
 from ..options.checks import check_aware
 from .context import Context
 from .events import Event, check_event_key, event_of
+from .stage import Stage
 from .step import StepOptions, check_step_name
-from .task import Call, Task
+from .task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,81 +33,6 @@ TxT = TypeVar("TxT")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOGGER = logging.getLogger("durable.task")
-
-
-class Stage(Protocol):
-    """What the engine offers to the function that it runs, behind `WorkflowContext`."""
-
-    @property
-    def context(self) -> Context:
-        """The execution."""
-        ...
-
-    @property
-    def replaying(self) -> bool:
-        """Whether the function is still being led through its record."""
-        ...
-
-    @property
-    def recorded(self) -> int:
-        """How many results are recorded."""
-        ...
-
-    @property
-    def random(self) -> random_module.Random:
-        """The same numbers in every run of this execution."""
-        ...
-
-    def now(self) -> int:
-        """Return the time of the last result, µs."""
-        ...
-
-    def step(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: StepOptions,
-    ) -> "asyncio.Future[Any]":
-        """Run a function once."""
-        ...
-
-    def transaction(
-        self,
-        begin: Callable[[], AbstractAsyncContextManager[Any]],
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: StepOptions,
-    ) -> "asyncio.Future[Any]":
-        """Run a function in the caller's transaction, with its record."""
-        ...
-
-    def call(self, call: Call[Any]) -> "asyncio.Future[Any]":
-        """Run a child execution."""
-        ...
-
-    def sleep(self, *, us: int | None, until: int | None) -> "asyncio.Future[None]":
-        """Wait."""
-        ...
-
-    def wait_for(
-        self, event: Event[Any], key: str, timeout_us: int | None
-    ) -> "asyncio.Future[Any]":
-        """Wait for an event."""
-        ...
-
-    def need_all(self, pending: Sequence["asyncio.Future[Any]"]) -> None:
-        """Take note that nothing goes on before all of these have ended."""
-        ...
-
-    def version(self, change: str) -> bool:
-        """Whether this execution goes the new way."""
-        ...
-
-    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
-        """Begin again with an empty record."""
-        ...
 
 
 class Operations:
@@ -202,7 +126,7 @@ class WorkflowContext(Operations):
 
     @property
     def execution_id(self) -> str:
-        """The execution's id."""
+        """Its id."""
         return self._stage.context.execution_id
 
     @property
@@ -333,33 +257,35 @@ class WorkflowContext(Operations):
 
     @overload
     async def gather(
-        self, *pending: "asyncio.Future[R]", return_exceptions: Literal[False] = False
+        self, *pending: Awaitable[R], return_exceptions: Literal[False] = False
     ) -> list[R]: ...
     @overload
     async def gather(
-        self, *pending: "asyncio.Future[R]", return_exceptions: Literal[True]
+        self, *pending: Awaitable[R], return_exceptions: Literal[True]
     ) -> list[R | Exception]: ...
+    @overload
     async def gather(
-        self, *pending: "asyncio.Future[Any]", return_exceptions: bool = False
-    ) -> list[Any]:
+        self, *pending: Awaitable[Any], return_exceptions: bool = False
+    ) -> list[Any]: ...
+    async def gather(self, *pending: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
         """Wait for several operations.
 
         Args:
-            *pending: What `step`, `call`, `wait_for`, `sleep` and `transaction` have returned.
+            *pending: What `step`, `call`, `wait_for`, `sleep` and `transaction` have returned, or
+                coroutines that do more.
             return_exceptions: True waits for all, however they end, and puts errors in the place
                 of results. False raises the first error and cancels the others.
 
         Returns:
             The results, in the order of the arguments.
         """
+        futures = [asyncio.ensure_future(one) for one in pending]
         if return_exceptions:
-            self._stage.need_all(pending)
-            settled = await asyncio.gather(*pending, return_exceptions=True)
-            return cast("list[Any]", settled)
+            self._stage.need_all(futures)
         try:
-            return await asyncio.gather(*pending)
+            return await asyncio.gather(*futures, return_exceptions=return_exceptions)
         finally:
-            for one in pending:
+            for one in futures:
                 one.cancel()
 
     def version(self, change: str) -> bool:

@@ -8,15 +8,25 @@ from ...storage import Phase, Transition
 from ...tasks.registry import Tasks
 from ...tasks.task import FunctionTask
 from ..attempt import Failed, Interrupted, Succeeded
+from ..calls import FINALIZER
 from ..run import Run, UnfitError, unfit
 from .inputs import arguments
 
 
 async def run_plain(run: Run, task: FunctionTask[..., Any], tasks: Tasks) -> Transition | None:
     """Run the function once and return what follows."""
-    if run.record.phase is not Phase.READY or run.record.state is not None:
-        raise UnfitError(unfit(run.record))
-    result = await call_with_input(run, task, tasks)
+    record = run.record
+    if record.phase is not Phase.READY or record.state is not None:
+        raise UnfitError(unfit(record))
+    # What `call_with_input` does, without coroutines that most executions do not need.
+    if record.child_index == FINALIZER:
+        result = await call_with_input(run, task, tasks)
+    else:
+        try:
+            args, kwargs = task.input_codec.decode(record.input)
+        except InputError as error:
+            return run.after(_unfitting(error))
+        result = await run.call(task, args, kwargs)
     if not isinstance(result, Succeeded):
         return run.after(result)
     try:
@@ -32,5 +42,9 @@ async def call_with_input(
     try:
         args, kwargs = await arguments(run, task, tasks)
     except InputError as error:
-        return Failed(ErrorInfo.from_exception(error, retryable=False))
+        return _unfitting(error)
     return await run.call(task, args, kwargs)
+
+
+def _unfitting(error: InputError) -> Failed:
+    return Failed(ErrorInfo.from_exception(error, retryable=False))

@@ -10,6 +10,9 @@ from .record import State
 CONTINUED: Final = b"\0durable: continued as\0"
 """Begins the output of an execution that another one continues; its id follows."""
 
+_PAUSE_US: Final = 10_000
+"""The next run is due only then, µs: by that time this one has ended, if nothing is amiss."""
+
 _LOOK_AGAIN_US: Final = 100_000
 _LONGEST_ID: Final = 255
 
@@ -38,12 +41,14 @@ async def continue_as_new(run: Run, input_: bytes, state: State) -> Transition:
             on_cancel=record.on_cancel,
             tags=record.tags,
             priority=record.priority,
+            due=run.services.time.now() + _PAUSE_US,
             options=record.options,
             meta=record.meta,
             input=input_,
             state=State(run=number, previous=record.id).encode(),
         )
     )
+    # A look now tells when the next one is due.
     run.services.ready()
     return run.finish(Phase.COMPLETED, output=CONTINUED + _next_id(record.id, number).encode())
 

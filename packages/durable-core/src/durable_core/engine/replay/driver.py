@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...errors import WorkflowError
 from ...failure import ErrorInfo
 from ...storage import Applied, ApplyOutcome, Keep, NewExecution, Phase, Release, Transition
 from ...tasks.workflow_task import WorkflowTask
@@ -16,7 +15,7 @@ from ..held import Reason, WrittenError
 from ..run import LetGoError, Run
 from .alarms import Alarms
 from .children import Children
-from .ending import end_of
+from .ending import end_of, nothing_to_wait_for
 from .journal import Journal
 from .loop import outside
 from .operations import (
@@ -78,6 +77,7 @@ class Driver:
             await self._children.read_stored(self._history.entries)
             await outside(partial(self._stage.begin, args, kwargs))
             await self._deliver(self._history.entries)
+            self._stage.check_end()
             return await self._live()
         finally:
             held.listener = None
@@ -131,22 +131,24 @@ class Driver:
             run.held.reason = None
             if not self._stage.told_of_cancel:
                 self._tell_of_cancel()
-        stopping = run.services.shutdown.is_set() and not len(self._steps)
-        if reason is Reason.SHUTDOWN or self._lease_doubt or stopping:
+        idle = run.services.shutdown.is_set() and not len(self._steps)
+        if reason is Reason.SHUTDOWN or self._lease_doubt or idle:
             await self._stop_steps(Reason.SHUTDOWN)
             if run.held.reason is Reason.LEASE_LOST:
                 raise LetGoError(None)
             arrived = self._journal.portion(self._arrived)
-            entries = self._journal.checkpoints((*self._stage.unwritten, *arrived))
-            state = self._encoded_state(all_=True)
-            seen = self._stage.told_of_cancel
-            return run.hand_back("shutdown", checkpoints=entries, state=state, cancel_seen=seen)
+            return run.hand_back(
+                "shutdown",
+                checkpoints=self._journal.checkpoints((*self._stage.unwritten, *arrived)),
+                state=self._encoded_state(all_=True),
+                cancel_seen=self._stage.told_of_cancel,
+            )
         return None
 
     # Beginning what the function has asked for
 
     async def _begin_fresh(self, *, look: bool) -> None:
-        stage = self._stage
+        stage, services = self._stage, self._run.services
         for operation in _taken(stage.dropped):
             self._drop(operation, perhaps_inserted=look)
         fresh = _taken(stage.fresh)
@@ -157,10 +159,7 @@ class Driver:
                 self._begin_timer(operation)
             elif isinstance(operation, ChildOperation):
                 self._children.add(operation)
-            elif isinstance(operation, StepOperation):
-                if self._run.services.shutdown.is_set():
-                    # It is begun by the next owner.
-                    continue
+            elif isinstance(operation, StepOperation) and not services.shutdown.is_set():
                 self._begin_step(operation)
         for entry in await self._children.cancel_strays():
             stage.unwritten.append(replace(entry, at=stage.loop.now_us))
@@ -255,7 +254,7 @@ class Driver:
             cancel_seen=stage.told_of_cancel,
             **values,
         )
-        if not self._accepted(keep.children, await run.apply(keep)):
+        if not self._accepted(keep.children, await self._send(keep)):
             return
         self._recorded(checkpoints, arrived, keep, children)
         self._dirty = self._dirty and "state" not in values
@@ -278,6 +277,17 @@ class Driver:
             self._run.services.ready()
             self._run.services.tell_enqueued(keep.children)
 
+    async def _send(self, item: Keep | Release) -> Applied:
+        """Write; children are held here at once as far as there are places."""
+        if not item.children:
+            return await self._run.apply(item)
+        services = self._run.services
+        item = services.holding.children_asking(item, services.time.now())
+        born_at = services.writer.applied_at
+        return await self._run.apply(
+            item, partial(services.holding.children_sent, item, born_at=born_at)
+        )
+
     def _accepted(self, children: Sequence[NewExecution], answer: Applied) -> bool:
         """Whether a write was accepted; what stands against it is told to the function."""
         if answer.outcome in (ApplyOutcome.APPLIED, ApplyOutcome.ALREADY):
@@ -295,11 +305,7 @@ class Driver:
         """Put the function to sleep: somebody will wake it by time, or by its children."""
         run, stage = self._run, self._stage
         if not stage.open:
-            stage.fatal = WorkflowError(
-                f"execution {run.record.id} ({run.record.task}) waits for something that is none "
-                "of its operations: nothing would ever wake it. Input and output, and what "
-                "belongs to the executor, belong in steps: ctx.step(function, ...)"
-            )
+            stage.fatal = nothing_to_wait_for(run.record)
             return
         children = self._children.page()
         if len(children) < len(self._children.new):
@@ -309,23 +315,22 @@ class Driver:
         release = self._release(children, checkpoints)
         # While this is on its way nothing may begin any more: it may belong to somebody else.
         self._alarms.clear()
-        answer = await run.apply(release)
+        answer = await self._send(release)
         if self._accepted(release.children, answer):
             raise WrittenError(release, answer)
-        for operation in tuple(stage.open.values()):
-            if isinstance(operation, TimerOperation):
-                self._begin_timer(operation)
-            elif isinstance(operation, StepOperation):
-                self._begin_step(operation)
+        stage.fresh[:0] = [
+            one for one in stage.open.values() if not isinstance(one, ChildOperation)
+        ]
 
     def _release(
         self, children: Sequence[ChildOperation], checkpoints: dict[str, bytes]
     ) -> Release:
         run, stage = self._run, self._stage
+        # A step that was not begun, because of a shutdown, is begun at once by the next owner.
         dues = [
-            operation.due
+            operation.due or 0
             for operation in stage.open.values()
-            if isinstance(operation, TimerOperation | StepOperation) and operation.due is not None
+            if isinstance(operation, TimerOperation | StepOperation)
         ]
         if run.deadline is not None:
             dues.append(run.deadline)
@@ -382,7 +387,7 @@ class Driver:
         if not len(self._steps):
             return
         held = self._run.held
-        held.enter_user_code()
+        held.in_user_code = True
         try:
             await self._steps.stop_all(reason)
         finally:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from typing import Any
 
-from ...errors import OutputError
+from ...errors import OutputError, WorkflowError
 from ...failure import ErrorInfo
-from ...storage import Phase, Transition
+from ...storage import Head, Phase, Transition
 from ...tasks.workflow_task import WorkflowTask
 from ..run import Run, UnfitError
 from .continuing import continue_as_new
@@ -51,6 +51,15 @@ async def end_of(
     if isinstance(error, ContinueAsNewError):
         return await continue_as_new(run, error.input, state)
     return run.failed(Phase.FAILED, _info(error))
+
+
+def nothing_to_wait_for(head: Head) -> WorkflowError:
+    """Return the error of a function that waits, but for none of its operations."""
+    return WorkflowError(
+        f"execution {head.id} ({head.task}) waits for something that is none of its operations: "
+        "nothing would ever wake it. Input and output, and what belongs to the executor, belong "
+        "in steps: ctx.step(function, ...)"
+    )
 
 
 def _info(error: BaseException) -> ErrorInfo:

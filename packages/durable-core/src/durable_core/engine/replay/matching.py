@@ -48,6 +48,18 @@ class Matcher:
             raise self.mismatch(there, f"asks for {described(operation.kind, operation.name)}")
         return there
 
+    def left(self, asked: int) -> Exception | None:
+        """Return what is wrong with a function that has ended in the middle of its record.
+
+        Args:
+            asked: Operations that it has asked for.
+        """
+        for change in self._versions:
+            if change not in self.chosen:
+                return self.behind(change)
+        there = self._known.get(asked)
+        return None if there is None else self.mismatch(there, "ends before it comes there")
+
     def ended(self, position: int) -> bool:
         """Whether the record says how an operation ended."""
         return isinstance(self._known.get(position), Entry)

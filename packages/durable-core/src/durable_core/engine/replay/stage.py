@@ -48,7 +48,7 @@ class ContinueAsNewError(BaseException):
 
 
 class Stage:
-    """One run of a durable function, seen from inside; see `tasks.workflow.Stage`.
+    """One run of a durable function, seen from inside; see `tasks.stage.Stage`.
 
     Args:
         run: The activation.
@@ -136,6 +136,11 @@ class Stage:
         """Whether the function has ended, or cannot go on."""
         return self.fatal is not None or (self.main is not None and self.main.done())
 
+    def check_end(self) -> None:
+        """Refuse a function that ended although its record goes on."""
+        if self.fatal is None and self.finished:
+            self.fatal = self._matcher.left(self._asked)
+
     @property
     def asked(self) -> int:
         """How many operations the function has asked for."""
@@ -176,21 +181,21 @@ class Stage:
 
     @property
     def context(self) -> Context:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         return self._run.context()
 
     @property
     def replaying(self) -> bool:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         return self._matcher.replaying(self._delivered, self._asked)
 
     @property
     def recorded(self) -> int:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         return self._results
 
     def now(self) -> int:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         if self.unwritten:
             self.must_record = True
         return self.loop.now_us
@@ -202,7 +207,7 @@ class Stage:
         kwargs: dict[str, Any],
         options: StepOptions,
     ) -> "asyncio.Future[Any]":
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         self._enter()
         return self._step(Kind.STEP, None, function, args, kwargs, options)
 
@@ -214,7 +219,7 @@ class Stage:
         kwargs: dict[str, Any],
         options: StepOptions,
     ) -> "asyncio.Future[Any]":
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         self._enter()
         if not self._run.services.writer.storage.capabilities.bind_checkpoint:
             msg = (
@@ -225,20 +230,20 @@ class Stage:
         return self._step(Kind.TRANSACTION, begin, function, args, kwargs, options)
 
     def call(self, call: Call[Any]) -> "asyncio.Future[Any]":
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         return self._child(Kind.CALL, call.task.name, call)
 
     def wait_for(
         self, event: Event[Any], key: str, timeout_us: int | None
     ) -> "asyncio.Future[Any]":
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         sleeper = event.sleeper(self._task.serializer)
         if timeout_us is not None:
             sleeper = sleeper.with_options(timeout=timedelta(microseconds=max(1, timeout_us)))
         return self._child(Kind.EVENT, event.name, sleeper.call(key))
 
     def sleep(self, *, us: int | None, until: int | None) -> "asyncio.Future[None]":
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         self._enter()
         return self._ask(
             TimerOperation(
@@ -251,7 +256,7 @@ class Stage:
         )
 
     def need_all(self, pending: Sequence["asyncio.Future[Any]"]) -> None:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         wanted = {id(future) for future in pending}
         members = [
             operation
@@ -263,7 +268,7 @@ class Stage:
             operation.together = together
 
     def version(self, change: str) -> bool:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         self._enter()
         new, to_record = self._matcher.choose(change, replaying=self.replaying)
         if to_record:
@@ -271,7 +276,7 @@ class Stage:
         return new
 
     def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
-        """See `tasks.workflow.Stage`."""
+        """See `tasks.stage.Stage`."""
         self._enter()
         if self._run.record.parent_id is not None:
             msg = (

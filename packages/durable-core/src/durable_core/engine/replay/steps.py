@@ -63,7 +63,7 @@ class StepRunner:
         task = asyncio.create_task(
             self._carry(operation, held), name=name, context=operation.context
         )
-        held.runs_in(task)
+        held.task = task
         self._running[operation] = (held, task)
 
     def stop(self, operation: StepOperation, reason: Reason) -> None:
@@ -141,6 +141,7 @@ class StepRunner:
             task,
             args,
             operation.kwargs if operation.begin is None else {},
+            lease_valid=self._run.services.lease_valid,
             timeout=None if timeout_us is None else timeout_us / 1e6,
             context=partial(self._context, operation, held),
             clock=self._run.services.clock,
@@ -214,7 +215,7 @@ class StepRunner:
         return held.reason is None
 
     async def _pause(self, held: Held, seconds: float) -> None:
-        held.enter_user_code()
+        held.in_user_code = True
         try:
             await sleep(self._run.services.clock, seconds)
         except asyncio.CancelledError:

@@ -1,5 +1,6 @@
 """Small pieces that storage authors share; standard library only."""
 
+from ..quick import changed
 from .batches import in_chunks, split_families
 from .build import born, child_parent_check
 from .limits import (
@@ -10,9 +11,11 @@ from .limits import (
     check_insert,
     check_wake,
 )
+from .transitions import fresh_children, refusal, values_of
 
 __all__ = [
     "born",
+    "changed",
     "check_apply",
     "check_cancel",
     "check_claim",
@@ -20,6 +23,9 @@ __all__ = [
     "check_insert",
     "check_wake",
     "child_parent_check",
+    "fresh_children",
     "in_chunks",
+    "refusal",
     "split_families",
+    "values_of",
 ]

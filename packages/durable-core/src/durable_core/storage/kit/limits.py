@@ -78,15 +78,17 @@ def _check_due(due: int | None) -> None:
         _check_int("due", due, 0, MAX_INT64)
 
 
-def _check_size(what: str, value: bytes | None, capabilities: Capabilities) -> int:
+def _check_size(what: str, id_: str, value: bytes | None, capabilities: Capabilities) -> int:
     if value is None:
         return 0
-    if len(value) > capabilities.max_payload:
+    size = len(value)
+    if size > capabilities.max_payload:
         msg = (
-            f"{what} has {len(value)} bytes, this storage takes at most {capabilities.max_payload}"
+            f"{what} of {id_!r} has {size} bytes, this storage takes at most "
+            f"{capabilities.max_payload}"
         )
         raise TooLargeError(msg)
-    return len(value)
+    return size
 
 
 def _check_batch(rows: int, size: int, capabilities: Capabilities) -> None:
@@ -127,10 +129,10 @@ def _check_new(item: NewExecution, capabilities: Capabilities) -> int:
         msg = f"{item.id!r} has a wake key, so it must be inserted as sleeping"
         raise InvalidArgumentError(msg)
     return (
-        _check_size(f"options of {item.id!r}", item.options, capabilities)
-        + _check_size(f"meta of {item.id!r}", item.meta, capabilities)
-        + _check_size(f"input of {item.id!r}", item.input, capabilities)
-        + _check_size(f"state of {item.id!r}", item.state, capabilities)
+        _check_size("options", item.id, item.options, capabilities)
+        + _check_size("meta", item.id, item.meta, capabilities)
+        + _check_size("input", item.id, item.input, capabilities)
+        + _check_size("state", item.id, item.state, capabilities)
     )
 
 
@@ -211,10 +213,10 @@ def _check_write(item: Keep | Release | Finish, capabilities: Capabilities) -> i
     size = 0
     for what, value in (("state", item.state), ("output", item.output), ("error", item.error)):
         if not isinstance(value, Unset):
-            size += _check_size(f"{what} of {item.id!r}", value, capabilities)
+            size += _check_size(what, item.id, value, capabilities)
     for name, value in item.checkpoints.items():
         check_name(f"checkpoint name of {item.id!r}", name)
-        size += _check_size(f"checkpoint {name!r} of {item.id!r}", value, capabilities)
+        size += _check_size(f"checkpoint {name!r}", item.id, value, capabilities)
     _check_numbers(item)
     if isinstance(item, Finish):
         if item.phase not in FINISHED:
@@ -264,7 +266,9 @@ def check_wake(items: Sequence[Wake], capabilities: Capabilities) -> None:
         if item.phase is not Phase.COMPLETED and item.phase is not Phase.FAILED:
             msg = f"a wake-up ends its sleeper as completed or failed, not {item.phase}"
             raise InvalidArgumentError(msg)
-        size += _check_size(f"payload for {item.wake_key or item.id!r}", item.payload, capabilities)
+        size += _check_size(
+            "payload for the sleeper", item.wake_key or item.id or "", item.payload, capabilities
+        )
     _check_batch(len(items), size, capabilities)
 
 

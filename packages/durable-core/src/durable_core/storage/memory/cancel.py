@@ -1,8 +1,9 @@
 """Ending or marking one execution from outside."""
 
+from ..quick import changed
 from ..records import FINISHED, OnCancel, Phase
 from ..requests import Cancelled, CancelOutcome
-from .rows import changed, head_of
+from .rows import head_of
 from .tables import Tables
 
 

@@ -3,9 +3,10 @@
 import heapq
 from dataclasses import replace
 
+from ..quick import changed
 from ..records import FINISHED, Lease, OnCancel, Phase, Record
 from ..requests import Beat, Reaped
-from .rows import changed, head_of
+from .rows import head_of
 from .tables import Tables
 
 _MAX_ORDERS = 500

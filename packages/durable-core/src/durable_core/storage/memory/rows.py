@@ -6,19 +6,6 @@ from ..records import FINISHED, Head, Phase, Record
 from ..requests import Query
 
 _HEAD_FIELDS = tuple(field.name for field in fields(Head))
-_RECORD_FIELDS = tuple(field.name for field in fields(Record))
-
-
-def changed(record: Record, **values: object) -> Record:
-    """Return a copy with other values.
-
-    Rows are replaced and never changed, so a record that was answered stays as it was. Written
-    out, because `dataclasses.replace` costs several times as much for a record this wide.
-    """
-    copy = object.__new__(Record)
-    for name in _RECORD_FIELDS:
-        object.__setattr__(copy, name, values[name] if name in values else getattr(record, name))
-    return copy
 
 
 def head_of(record: Record) -> Head:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..kit import born
+from ..quick import changed
 from ..records import FINISHED, WAITING, Checkpoint, Lease, Phase, Record
 from ..requests import InsertOutcome, NewExecution, Woken
 from .queues import ClaimQueues
-from .rows import Message, changed
+from .rows import Message
 
 
 @dataclass(slots=True)
