@@ -12,7 +12,7 @@ from .hints import NOTIFY, payloads
 from .inserting import insert_all
 from .session import Session
 from .settings import Expanded, Settings
-from .statements import BOUND_CHECKPOINT, CHECKPOINT
+from .statements import BOUND_CHECKPOINT, RECORDED
 from .statistics import Tally
 
 T = TypeVar("T")
@@ -69,9 +69,10 @@ class Bound:
 
         async def work(session: Session) -> bool:
             held = await session.rows(BOUND_CHECKPOINT, execution_id, token.owner, token.gen)
-            if held:
-                await session.write(CHECKPOINT, now, [execution_id], [name], [value])
-            return bool(held)
+            if not held:
+                return False
+            ids, names, values = [execution_id], [name], [value]
+            return bool(await session.write(RECORDED, now, ids, names, values))
 
         return await self._call(work)
 
