@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from workflow_targets import Place, reached
 
-from durable_core import ExecutionCancelledError, Status, WakeOutcome
-from durable_workflows import orders, travel, watching
+from durable_core import ExecutionCancelledError, Status, StepState, WakeOutcome
+from durable_workflows import orders, releases, travel, watching
 
 
 async def test_an_order_is_charged_packed_and_shipped(place: Place) -> None:
@@ -64,3 +64,18 @@ async def test_watching_for_years_keeps_its_record_bounded(place: Place) -> None
         for run in ("sensor", "sensor~1"):
             page = await executor.engine.storage.checkpoints(execution_id=run, limit=1000)
             assert len(page.items) <= 102
+
+
+async def test_a_release_is_carried_out_as_planned(place: Place) -> None:
+    steps = releases.steps_for(["core", "sqlite"], ["mail", "fax", "chat"])
+    async with place.executor(tasks=releases.tasks) as executor:
+        handle = await executor.add_plan(releases.release, "1.0", steps)
+        again = await executor.add_plan(releases.release, "1.0", steps)
+        assert (handle.created, again.created) == (True, False)
+        result = await handle.result(timeout=30)
+        assert result.aborted == {"tell fax": "nobody has a fax any more"}
+        assert len(result.completed) == len(steps) - 1
+        stored = await executor.plan_steps(releases.release, "1.0")
+    assert [one.name for one in stored] == [step.name for step in steps]
+    assert stored[1].output == "core.whl with token for 1.0"
+    assert stored[5].state is StepState.ABORTED

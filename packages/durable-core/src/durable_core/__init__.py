@@ -13,6 +13,7 @@ from .errors import (
     ExecutionFailedError,
     ExecutionNotFoundError,
     ExecutionTimedOutError,
+    ExpectedError,
     FinalizeFailedError,
     IdConflictError,
     InputError,
@@ -21,6 +22,7 @@ from .errors import (
     OptionError,
     OutputError,
     PayloadTooLargeError,
+    PlanAbortedError,
     RecordMismatchError,
     RecordTooLargeError,
     StepFailedError,
@@ -37,8 +39,10 @@ from .storage.adapters import MethodMetrics
 from .tasks.context import Context, current
 from .tasks.events import Event
 from .tasks.kinds import LoopTask, ParentTask, SequenceTask, SleepingTask
+from .tasks.plan import PlanResult, PlanStep, PlanTask
+from .tasks.plan_view import PlanView, StepResult, StepState
 from .tasks.registry import Tasks
-from .tasks.results import Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
+from .tasks.results import Abort, Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
 from .tasks.signal import Signal
 from .tasks.task import AsyncTask, Call, SyncTask, Task
 from .tasks.workflow import WorkflowContext
@@ -47,6 +51,7 @@ from .tasks.workflow_task import WorkflowTask
 __version__ = "0.1.0"
 
 __all__ = [
+    "Abort",
     "Again",
     "AsyncTask",
     "BoundExecutor",
@@ -70,6 +75,7 @@ __all__ = [
     "ExecutionNotFoundError",
     "ExecutionTimedOutError",
     "Executions",
+    "ExpectedError",
     "FanOut",
     "FinalizeFailedError",
     "Handle",
@@ -90,6 +96,11 @@ __all__ = [
     "ParentResult",
     "ParentTask",
     "PayloadTooLargeError",
+    "PlanAbortedError",
+    "PlanResult",
+    "PlanStep",
+    "PlanTask",
+    "PlanView",
     "RecordMismatchError",
     "RecordTooLargeError",
     "RetryPolicy",
@@ -99,6 +110,8 @@ __all__ = [
     "SleepingTask",
     "Status",
     "StepFailedError",
+    "StepResult",
+    "StepState",
     "Storage",
     "StorageError",
     "SyncTask",

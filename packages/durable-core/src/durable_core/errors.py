@@ -1,6 +1,7 @@
 """Every exception that durable raises on purpose; storage errors are in `durable_core.storage`."""
 
 import textwrap
+from typing import Final, Literal
 
 from .failure import ErrorInfo
 
@@ -135,6 +136,36 @@ class ExecutionCancelledError(ExecutionError):
 
 class FinalizeFailedError(ExecutionError):
     """The children of a parent ended, but its finalizer failed; see `info`."""
+
+
+EXPECTED: Final = {
+    "expected: it ends this step, and the plan goes on": "task",
+    "expected: it ends the plan": "workflow",
+}
+"""Notes by which an expected error is known where only its record is left."""
+
+
+class ExpectedError(NonRetryableError):
+    """Raise it, or a subclass, in a step of a plan: a failure that is part of the plan.
+
+    The step is not tried again. Anywhere else it is a `NonRetryableError`.
+
+    Args:
+        message: Why.
+        scope: ``"task"`` ends this step and lets the plan go on; ``"workflow"`` ends the plan.
+    """
+
+    def __init__(self, message: str, scope: Literal["task", "workflow"] = "task") -> None:
+        super().__init__(message)
+        if scope not in EXPECTED.values():
+            msg = f"the scope of an ExpectedError must be 'task' or 'workflow', not {scope!r}"
+            raise OptionError(msg)
+        self.scope = scope
+        self.add_note(next(note for note, means in EXPECTED.items() if means == scope))
+
+
+class PlanAbortedError(DurableError):
+    """A step has ended its plan, as it was to: by an `ExpectedError` or `Abort` of that scope."""
 
 
 class WorkflowError(DurableError):

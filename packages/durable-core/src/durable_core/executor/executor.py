@@ -31,6 +31,7 @@ from .checks import at_least, seconds
 from .events import Events
 from .handle import Handle, results_of
 from .lookup import Lookup
+from .plans import PlanDoor
 from .sleepers import Sleepers
 
 P = ParamSpec("P")
@@ -39,7 +40,7 @@ R = TypeVar("R")
 _MEBIBYTE = 1024 * 1024
 
 
-class DurableExecutor(Definitions, Events, Lookup, Sleepers):
+class DurableExecutor(Definitions, Events, Lookup, PlanDoor, Sleepers):
     """Runs tasks durably: at least once each, their results recorded once.
 
     Define tasks with its decorators, enter it with ``async with``, and enqueue. Any number of

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 from .context import Context
 from .events import Event
 from .step import StepOptions
-from .task import Call
+from .task import Call, Task
 
 Pending: TypeAlias = "asyncio.Future[Any]"
 
@@ -43,7 +43,7 @@ class Stage(Protocol):
 
     def step(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: StepOptions,

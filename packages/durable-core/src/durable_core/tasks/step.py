@@ -13,6 +13,7 @@ from ..codec.signature import InputCodec
 from ..errors import InputError, TaskDefinitionError
 from ..options import RetryPolicy, TaskOptions
 from .define import MAX_NAME, takes_context
+from .plan_view import InPlan
 from .task import AsyncTask, FunctionTask, RunIn, SyncTask, Task
 
 _LAMBDA: Final = "<lambda>"
@@ -26,11 +27,13 @@ class StepOptions:
         name: Instead of the function's own.
         retries: Instead of the task's own; a plain function has none.
         timeout_us: For each attempt, µs.
+        in_plan: The plan that it is a step of.
     """
 
     name: str | None = None
     retries: RetryPolicy | None = None
     timeout_us: int | None = None
+    in_plan: InPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

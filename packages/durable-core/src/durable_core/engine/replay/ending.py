@@ -4,9 +4,10 @@ import asyncio
 import logging
 from typing import Any
 
-from ...errors import OutputError, WorkflowError
+from ...errors import OutputError, UnknownTaskError, WorkflowError
 from ...failure import ErrorInfo
 from ...storage import Head, Phase, Transition
+from ...tasks.plan import PlanTask
 from ...tasks.workflow_task import WorkflowTask
 from ..run import Run, UnfitError
 from .continuing import continue_as_new
@@ -39,6 +40,10 @@ async def end_of(
     main = stage.main
     assert main is not None  # noqa: S101 - it has finished
     error = asyncio.CancelledError() if main.cancelled() else main.exception()
+    if isinstance(task, PlanTask):
+        if isinstance(error, UnknownTaskError):
+            raise UnfitError(str(error))
+        task.forget(run.record.id)
     if error is None:
         try:
             return run.completed(task.output_codec.encode(main.result()))

@@ -20,6 +20,7 @@ from ...errors import (
 )
 from ...failure import ErrorInfo
 from ...storage import NewExecution, Status
+from ...tasks.plan_view import InPlan, PlanView
 from ...tasks.task import FunctionTask
 from .record import Entry, How, Kind, Open
 
@@ -81,6 +82,8 @@ class StepOperation(Operation):
         kwargs: Its arguments.
         context: The context variables of where it was asked for.
         begin: Opens its transaction, for one that records itself.
+        in_plan: The plan that it is a step of.
+        view: What it sees of that plan.
         tries: Failed attempts.
         error: The last one's error.
         due: When it is tried again, µs; None at once.
@@ -91,6 +94,8 @@ class StepOperation(Operation):
     kwargs: dict[str, Any]
     context: Context
     begin: Callable[[], AbstractAsyncContextManager[Any]] | None = None
+    in_plan: InPlan | None = None
+    view: PlanView | None = None
     tries: int = 0
     error: ErrorInfo | None = None
     due: int | None = None

@@ -13,7 +13,7 @@ from ...errors import OptionError, RecordMismatchError, RecordTooLargeError, Wor
 from ...tasks.context import CURRENT, Context
 from ...tasks.events import Event
 from ...tasks.step import StepOptions
-from ...tasks.task import Call
+from ...tasks.task import Call, Task
 from ...tasks.workflow import WorkflowContext
 from ...tasks.workflow_task import WorkflowTask
 from ..run import Run, UnfitError
@@ -202,7 +202,7 @@ class Stage:
 
     def step(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: StepOptions,
@@ -312,7 +312,7 @@ class Stage:
         self,
         kind: Kind,
         begin: Callable[[], AbstractAsyncContextManager[Any]] | None,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: StepOptions,
@@ -329,6 +329,7 @@ class Stage:
                 kwargs=kwargs,
                 context=copy_context(),
                 begin=begin,
+                in_plan=options.in_plan,
             )
         )
 

@@ -4,15 +4,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...errors import DurableError, OutputError, PayloadTooLargeError
+from ...errors import DurableError, ExpectedError, OutputError, PayloadTooLargeError
 from ...failure import ErrorInfo
 from ...options import Policy
 from ...storage import Phase, StorageError
 from ...storage.adapters import binder_of
 from ...tasks.context import Context
+from ...tasks.plan_view import InPlan
+from ...tasks.results import Abort
 from ...tasks.task import FunctionTask, RunIn
 from ..attempt import Failed, Interrupted, Result, Succeeded, attempt
 from ..clock import short_wait_us, sleep
@@ -132,20 +135,51 @@ class StepRunner:
         return await self._failed(operation, held, result)
 
     async def _attempt(self, operation: StepOperation, held: Held) -> Result:
-        task, args = operation.task, operation.args
+        if operation.in_plan is not None:
+            failed = await self._prepare(operation, operation.in_plan, held)
+            if failed is not None:
+                return failed
         if operation.begin is not None:
-            task, args = self._in_transaction(operation), ()
-        timeout_us = Policy.of(task.options).timeout_us
+            return await self._call(operation, held, self._in_transaction(operation), (), {})
+        return await self._call(operation, held, operation.task, operation.args, operation.kwargs)
+
+    async def _prepare(
+        self, operation: StepOperation, in_plan: InPlan, held: Held
+    ) -> Failed | Interrupted | None:
+        """Call what prepares the step's task, once for a plan in this process."""
+        operation.view = in_plan.view
+        if in_plan.prepare is None:
+            return None
+        known, value = in_plan.prepared()
+        if not known:
+            result = await self._call(operation, held, in_plan.prepare, (), {})
+            if not isinstance(result, Succeeded):
+                return result
+            value = result.value
+            in_plan.remember(value)
+        operation.view = replace(in_plan.view, prepared=value)
+        return None
+
+    async def _call(
+        self,
+        operation: StepOperation,
+        held: Held,
+        task: FunctionTask[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Result:
+        services = self._run.services
+        timeout_us = task.options.timeout_us
         return await attempt(
             held,
             task,
             args,
-            operation.kwargs if operation.begin is None else {},
-            lease_valid=self._run.services.lease_valid,
+            kwargs,
+            lease_valid=services.lease_valid,
             timeout=None if timeout_us is None else timeout_us / 1e6,
             context=partial(self._context, operation, held),
-            clock=self._run.services.clock,
-            workers=self._run.services.workers,
+            clock=services.clock,
+            workers=services.workers,
         )
 
     def _context(self, operation: StepOperation, held: Held) -> Context:
@@ -160,6 +194,7 @@ class StepRunner:
             parent_id=record.parent_id,
             child_index=record.child_index,
             step=operation.position,
+            plan=operation.view,
             tags=record.tags,
             meta=record.meta,
             cancelled=held.cancelled,
@@ -167,6 +202,10 @@ class StepRunner:
         )
 
     def _succeeded(self, operation: StepOperation, value: object) -> None:
+        if isinstance(value, Abort):
+            error = ExpectedError(value.reason, value.scope)
+            self._tell(operation, How.FAILED, _final(error))
+            return
         if operation.begin is not None:
             assert isinstance(value, bytes)  # noqa: S101 - see _in_transaction
             self._tell(operation, How.OK, value)
