@@ -19,7 +19,6 @@ async def build(project: str) -> str:
 @tasks.task(retries=3)
 async def upload(ctx: Context, source: str) -> str:
     """Upload what an earlier step has built."""
-    assert ctx.plan is not None
     return f"{ctx.plan.output(source)} with {ctx.plan.prepared}"
 
 

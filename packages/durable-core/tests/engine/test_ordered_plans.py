@@ -54,7 +54,6 @@ class Press:
 
         @self.tasks.task(retries=RetryPolicy.endless(60))
         async def write(ctx: Context, text: str) -> str:
-            assert ctx.plan is not None
             self.ran.append(f"write {text} {ctx.plan.prepared}")
             if self.failures:
                 self.failures -= 1
@@ -64,7 +63,6 @@ class Press:
 
         @self.tasks.task
         def join(ctx: Context, *names: str) -> str:
-            assert ctx.plan is not None
             self.ran.append("join")
             return "+".join(ctx.plan.output(name) for name in names)
 

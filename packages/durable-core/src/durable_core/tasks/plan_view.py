@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from ..failure import ErrorInfo
 
@@ -63,6 +63,10 @@ class PlanView:
             msg = f"no result of step {name!r}: among the earlier steps it {what}"
             raise KeyError(msg)
         return result.output
+
+
+NO_PLAN: Final = PlanView({})
+"""What code sees that is no step of a plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

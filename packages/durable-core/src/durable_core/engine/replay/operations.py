@@ -20,7 +20,7 @@ from ...errors import (
 )
 from ...failure import ErrorInfo
 from ...storage import NewExecution, Status
-from ...tasks.plan_view import InPlan, PlanView
+from ...tasks.plan_view import NO_PLAN, InPlan, PlanView
 from ...tasks.task import FunctionTask
 from .record import Entry, How, Kind, Open
 
@@ -95,7 +95,7 @@ class StepOperation(Operation):
     context: Context
     begin: Callable[[], AbstractAsyncContextManager[Any]] | None = None
     in_plan: InPlan | None = None
-    view: PlanView | None = None
+    view: PlanView = NO_PLAN
     tries: int = 0
     error: ErrorInfo | None = None
     due: int | None = None
