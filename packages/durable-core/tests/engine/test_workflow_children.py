@@ -8,6 +8,7 @@ import pytest
 from durable_core import (
     ExecutionFailedError,
     FanOut,
+    Status,
     Tasks,
     WorkflowContext,
 )
@@ -141,3 +142,49 @@ async def test_large_results_of_children_stay_in_their_rows(world: World, log: L
     assert await handle.result() == 100_000
     page = await world.space.checkpoints(execution_id=handle.id, limit=100)
     assert sum(len(point.value) for point in page.items) < 1000
+
+
+async def test_plain_waiting_goes_on_with_each_child(world: World, log: Log) -> None:
+    @log.tasks.task
+    async def after(seconds: int) -> int:
+        return seconds
+
+    @log.tasks.workflow
+    async def one_by_one(ctx: WorkflowContext) -> list[str]:
+        calls = [ctx.call(after.with_options(delay=delay), delay) for delay in (10, 1000, 500)]
+        return [
+            await ctx.step(log.note, f"after {await call}") for call in asyncio.as_completed(calls)
+        ]
+
+    executor = await world.start(tasks=log.tasks)
+    handle = await executor.enqueue(one_by_one)
+    await world.idle(executor, horizon=20)
+    assert log.ran == ["after 10"]
+    await world.idle(executor, horizon=600)
+    assert log.ran == ["after 10", "after 500"]
+    await world.idle(executor, horizon=600)
+    assert await handle.result() == ["after 10", "after 500", "after 1000"]
+
+
+async def test_a_failed_child_ends_a_gather_at_once(world: World, log: Log) -> None:
+    @log.tasks.task
+    async def fail() -> None:
+        raise ValueError
+
+    @log.tasks.task
+    async def after() -> None:
+        log.ran.append("never")
+
+    @log.tasks.workflow
+    async def both(ctx: WorkflowContext) -> None:
+        later = ctx.call(after.with_options(delay=1000))
+        await ctx.gather(later, ctx.call(fail.with_options(delay=10)))
+
+    executor = await world.start(tasks=log.tasks)
+    handle = await executor.enqueue(both)
+    await world.idle(executor, horizon=20)
+    assert await handle.status() is Status.FAILED
+    rows = await world.rows(parent_id=handle.id)
+    assert {row.status for row in rows} == {Status.CANCELLED, Status.FAILED}
+    await world.idle(executor, horizon=2000)
+    assert not log.ran
