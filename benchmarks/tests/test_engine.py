@@ -1,7 +1,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,21 @@ from durable_bench.cases import STEPS, Scale
 from durable_bench.cli import main
 from durable_bench.engine import TASKS, Engine, fill, handles, idle
 from durable_bench.orders import Act, Order, Who, carry_out
+from durable_bench.rooms import Place, room_of
 from durable_bench.sqlite_tally import SqliteTally
-from durable_core import DurableExecutor, MemoryStorage, Status, Storage
+from durable_core import DurableExecutor, Status, Storage
+from durable_core.storage import CountBy, Query
 from durable_sqlite import SQLiteStorage
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return MemoryStorage() if request.param == "memory" else SQLiteStorage(tmp_path / "work.db")
+@pytest.fixture
+def place(target: str, make_place: Callable[[str], Place]) -> Place:
+    return make_place(target)
+
+
+@pytest.fixture
+def storage(target: str, place: Place) -> Storage:
+    return room_of(target).storage(place)
 
 
 @pytest.fixture
@@ -37,9 +44,12 @@ async def test_every_shape_gives_its_result(executor: DurableExecutor) -> None:
     assert await engine.loop() == 1
 
 
-async def test_rows_to_fill_up_with_have_ended_or_wait_for_next_week(storage: Storage) -> None:
+async def test_rows_to_fill_up_with_have_ended_or_wait_for_next_week(
+    target: str, place: Place, storage: Storage
+) -> None:
     await storage.setup()
-    await fill(storage, finished=30, scheduled=40)
+    await room_of(target).fill(place, storage, 30, 40)
+    await room_of(target).settle(place)
     async with DurableExecutor(storage, tasks=TASKS) as executor:
         assert await Engine(executor).call(1) == 2
         counts = await executor.count(by="status")
@@ -56,7 +66,10 @@ async def test_a_storage_is_filled_once(storage: Storage) -> None:
 
 @pytest.mark.usefixtures("executor")
 async def test_idleness_is_told_per_minute() -> None:
-    sample = await idle(0.05, lambda: None, lambda: 0)
+    async def nothing() -> None:
+        """Count nothing."""
+
+    sample = await idle(0.05, nothing, lambda: 0)
     assert sample.details["storage_calls_per_minute"] == 0
     assert sample.details["cpu_seconds_per_minute"] == pytest.approx(
         60 * sample.cpu_seconds / sample.seconds
@@ -72,44 +85,63 @@ async def test_awaited_handles_have_no_task_each(
     assert sample.tasks == 5_000
 
 
-def test_the_engine_runs_in_two_processes(tmp_path: Path) -> None:
+def test_the_engine_runs_in_two_processes(
+    shared_target: str, make_place: Callable[[str], Place]
+) -> None:
+    place = make_place(shared_target)
     order = Order(
-        who=Who.ENGINE, storage="sqlite", case="W8/idle", scale=Scale.QUICK, place=str(tmp_path)
-    )
+        who=Who.ENGINE, storage=shared_target, case="W8/idle", scale=Scale.QUICK,
+        place=str(place.folder),
+    )  # fmt: skip
     sample = carry_out(order)
     assert sample is not None
     assert sample.tasks == 50
 
 
-def test_a_filled_file_is_found_by_the_next_process(tmp_path: Path) -> None:
+def test_a_filled_place_is_found_by_the_next_process(
+    shared_target: str, make_place: Callable[[str], Place]
+) -> None:
+    place = make_place(shared_target)
     order = Order(
-        who=Who.ENGINE, act=Act.FILL, storage="sqlite", case="W7", scale=Scale.QUICK,
-        place=str(tmp_path),
+        who=Who.ENGINE, act=Act.FILL, storage=shared_target, case="W7", scale=Scale.QUICK,
+        place=str(place.folder),
     )  # fmt: skip
     assert carry_out(order) is None
-    assert any(tmp_path.iterdir())
+
+    async def count() -> Mapping[str, int]:
+        storage = room_of(shared_target).storage(place)
+        await storage.setup()
+        try:
+            return await storage.count(query=Query(), by=CountBy.STATUS)
+        finally:
+            await storage.close()
+
+    assert asyncio.run(count()) == {"completed": 2_000, "ready": 2_000}
 
 
-@pytest.mark.parametrize("storage_name", ["memory", "sqlite"])
 def test_the_command_prints_a_table_and_writes_a_file(
-    storage_name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    target: str,
+    serve: Callable[[str], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["--storage", storage_name, "--workload", "W1,W2,W7", "--quick"]
+    serve(target)
+    arguments = ["--storage", target, "--workload", "W1,W2,W7", "--quick"]
     assert main([*arguments, "--json-dir", str(tmp_path)]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith(f"{storage_name} (")
-    assert "W7 engine 1/1" in said.err.replace(f"{storage_name} ", "")
-    file = json.loads((tmp_path / f"{storage_name}.json").read_text(encoding="utf-8"))
+    assert said.out.startswith(f"{target} (")
+    assert "W7 engine 1/1" in said.err.replace(f"{target} ", "")
+    file = json.loads((tmp_path / f"{target}.json").read_text(encoding="utf-8"))
     assert list(file["workloads"]) == ["W1", "W2", "W7"]
     assert file["durability"]
     for workload in file["workloads"].values():
         assert workload["tasks_per_second"] > 0
         assert workload["ratio_to_sketch"] > 0
         assert workload["peak_mb"] > 1
-        assert (workload["commits_per_task"] is None) == (storage_name == "memory")
+        assert (workload["commits_per_task"] is None) == (target == "memory")
     assert file["workloads"]["W7"]["ratio_to_empty"] > 0
     # Nothing of the measured databases stays.
-    assert [path.name for path in tmp_path.iterdir()] == [f"{storage_name}.json"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{target}.json"]
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(

@@ -1,8 +1,11 @@
+import asyncio
 import platform
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from durable_bench.cases import Scale
@@ -11,7 +14,9 @@ from durable_bench.machine import machine, versions
 from durable_bench.measure import allocated_mb, peak_mb, resident_mb
 from durable_bench.orders import Act, Order, RunFailedError, Who, carry_out
 from durable_bench.reference import VARIABLE, compare
+from durable_bench.rooms import Place, room_of
 from durable_bench.sample import Counts, Sample
+from durable_bench.sketch import Row
 from durable_bench.sqlite_tally import SqliteTally
 from durable_bench.subject import WrongResultError, check
 
@@ -28,21 +33,22 @@ def test_orders_and_samples_survive_the_way_to_another_process(tmp_path: Path) -
         seconds=1.5,
         cpu_seconds=0.5,
         latencies_ms=[1.0, 2.0],
-        counts=Counts(statements=3, table_statements=2, commits=1),
+        counts=Counts(statements=3, table_statements=2, commits=1, wal_bytes=900),
         details={"added_mb": 1.0},
     )
     assert Sample.from_json(sample.to_json()) == sample
 
 
-@pytest.mark.parametrize("storage", ["memory", "sqlite"])
-def test_a_run_in_a_fresh_process_answers_a_sample(storage: str, tmp_path: Path) -> None:
-    sample = carry_out(order(tmp_path, storage=storage))
+def test_a_run_in_a_fresh_process_answers_a_sample(
+    target: str, make_place: Callable[[str], Place]
+) -> None:
+    sample = carry_out(order(make_place(target).folder, storage=target))
     assert sample is not None
     assert sample.tasks == len(sample.latencies_ms) == 50
     assert list(sample.latencies_ms) == sorted(sample.latencies_ms)
     assert sample.seconds > 0
     assert sample.peak_mb > 1
-    assert (sample.counts is None) == (storage == "memory")
+    assert (sample.counts is None) == (target == "memory")
 
 
 def test_a_filled_case_finds_its_rows(tmp_path: Path) -> None:
@@ -56,8 +62,11 @@ def test_a_filled_case_finds_its_rows(tmp_path: Path) -> None:
     assert there == 4_000
 
 
-def test_the_sketch_runs_in_two_processes(tmp_path: Path) -> None:
-    sample = carry_out(order(tmp_path, case="W8/idle"))
+def test_the_sketch_runs_in_two_processes(
+    shared_target: str, make_place: Callable[[str], Place]
+) -> None:
+    place = make_place(shared_target)
+    sample = carry_out(order(place.folder, storage=shared_target, case="W8/idle"))
     assert sample is not None
     assert sample.tasks == 50
 
@@ -167,7 +176,10 @@ def test_a_missing_or_silent_reference_is_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--storage", "paper"], "there is no paper; there are memory, sqlite"),
+        (
+            ["--storage", "paper"],
+            "there is no paper; there are memory, sqlite, postgres, redis, valkey",
+        ),
         (["--workload", "W1,W77"], "there is no W77"),
         (["--storage", ""], "empty choice"),
         (["--quick", "--full"], "not allowed with"),
@@ -181,3 +193,27 @@ def test_bad_arguments_are_refused(
         main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+async def test_the_server_itself_counts(make_place: Callable[[str], Place]) -> None:
+    """Statements and transactions that write are PostgreSQL's own figures, of this place only."""
+    place = await asyncio.to_thread(make_place, "postgres")
+    room = room_of("postgres")
+    store = room.store(place)
+    await store.open()
+    await store.insert(Row("first", "noop", b"{}"))
+    before = await room.counts(place)
+    assert before is not None
+    for number in range(10):
+        await store.insert(Row(f"{number}", "noop", b"{}"))
+    elsewhere = await asyncpg.connect(room.url)
+    await elsewhere.execute("SELECT 1")
+    await elsewhere.close()
+    after = await room.counts(place)
+    await store.close()
+    assert after is not None
+    more = after - before
+    assert more.statements == 10
+    assert more.commits == pytest.approx(10, abs=2), "the server's housekeeping may write, too"
+    assert more.wal_bytes is not None
+    assert 2_000 < more.wal_bytes < 200_000

@@ -1,8 +1,11 @@
 """PostgreSQL, and the pooler before it."""
 
+import hashlib
 import importlib
 import json
 import os
+import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import containers
 from .machine import (
     PATIENCE,
     NotAvailableError,
@@ -35,10 +39,20 @@ RESTART = "DURABLE_TEST_POSTGRES_RESTART"
 """A command that kills that server and starts it again; without it no test does so."""
 
 BIN = "DURABLE_TEST_POSTGRES_BIN"
-"""The folder of the server's programs, where several versions are installed."""
+"""The folder of the server's programs, where several versions are installed; no container then."""
 
 IMAGE = "DURABLE_TEST_POSTGRES_IMAGE"
 """The image of a container."""
+
+_TEMPLATES = Path(__file__).resolve().parents[2] / "build" / "servers"
+"""Where clusters are kept to be copied: to make one anew takes a second or two."""
+
+_USER = "durable"
+_PASSWORD = "durable"  # noqa: S105 - of a container that lives for a test, on loopback
+
+_INITDB = (
+    "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions",
+)  # fmt: skip
 
 _PLACES = (
     "/usr/lib/postgresql/*/bin",
@@ -66,17 +80,46 @@ class PrivatePostgres:
 
     @classmethod
     def make(cls, folder: Path, programs: Path) -> "PrivatePostgres":
-        """Make an empty database cluster; fsync stays on."""
+        """Make an empty database cluster, copied from one that was made before; fsync stays on."""
         user = other_user()
         server = cls(folder=str(folder), programs=str(programs), port=free_port(), user=user)
         if user is not None:
             shutil.chown(folder, user)
-        server._run(
-            "initdb", "-D", str(server.data), "-U", "durable", "-A", "trust", "-E", "UTF8",
-            "--locale=C", "--no-instructions",
-        )  # fmt: skip
+        template = _TEMPLATES / server._kind()
+        if template.is_dir():
+            shutil.copytree(template, server.data, symlinks=True)
+            server._own_data()
+        else:
+            server._run("initdb", "-D", str(server.data), *_INITDB)
+            server._keep(template)
         (folder / "server.json").write_text(json.dumps(asdict(server)), encoding="utf-8")
         return server
+
+    def _kind(self) -> str:
+        """Return a name that only clusters of this version, made in this way, have."""
+        command = [f"{self.programs}/postgres", "--version"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")
+        made = hashlib.blake2b(" ".join(_INITDB).encode(), digest_size=4).hexdigest()
+        return f"{re.sub('[^A-Za-z0-9.]+', '-', done.stdout.strip())}-{made}"
+
+    def _keep(self, template: Path) -> None:
+        """Keep a copy of the new cluster for those that follow; several may be at it at once."""
+        try:
+            template.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=template.parent) as name:
+                copy = Path(name) / "data"
+                shutil.copytree(self.data, copy, symlinks=True)
+                copy.rename(template)
+        except OSError:
+            # Somebody was faster, or nothing can be kept here.
+            return
+
+    def _own_data(self) -> None:
+        if self.user is None:
+            return
+        account = pwd.getpwnam(self.user)
+        for path in (self.data, *self.data.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
     @classmethod
     def load(cls, folder: Path) -> "PrivatePostgres":
@@ -91,11 +134,13 @@ class PrivatePostgres:
     @property
     def url(self) -> str:
         """Where it can be reached."""
-        return f"postgresql://durable@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        if self._has_statistics():
+            options += " -c shared_preload_libraries=pg_stat_statements"
         log = Path(self.folder) / "data" / "server.log"
         command = ("pg_ctl", "start", "-w", "-s", "-D", str(self.data), "-l", str(log))
         deadline = time.monotonic() + PATIENCE
@@ -109,6 +154,11 @@ class PrivatePostgres:
                     msg = f"PostgreSQL did not start: {error}\n{text}"
                     raise NotAvailableError(msg) from None
             time.sleep(0.05)
+
+    def _has_statistics(self) -> bool:
+        """Whether the server comes with the extension that counts statements."""
+        libraries = Path(self.programs).parent / "lib"
+        return any(libraries.rglob("pg_stat_statements.so"))
 
     def _pid(self) -> int | None:
         try:
@@ -172,15 +222,21 @@ def _version(path: Path) -> int:
 @contextmanager
 def _container() -> Generator[dict[str, str]]:
     module: Any = importlib.import_module("testcontainers.community.postgres")
-    with module.PostgresContainer(os.environ.get(IMAGE, "postgres:16")) as one:
-        yield {URL: one.get_connection_url(driver=None)}
+    one = module.PostgresContainer(
+        os.environ.get(IMAGE, "postgres:16"), username=_USER, password=_PASSWORD
+    )
+    ready = ("pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER)
+    with containers.running(one, "postgres", 5432, ready) as (port, command):
+        url = f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{port}/{one.dbname}"
+        yield {URL: url, RESTART: command}
 
 
 @contextmanager
 def serve() -> Generator[dict[str, str]]:
     """Yield the environment in which a PostgreSQL server can be reached.
 
-    In this order: the server that `URL` names; a container; programs on this machine.
+    In this order: the server that `URL` names; the programs that `BIN` names; a container; programs
+    on this machine.
 
     Raises:
         NotAvailableError: None of them; with what to install.
@@ -189,11 +245,17 @@ def serve() -> Generator[dict[str, str]]:
         yield {}
         return
     with ExitStack() as stack:
-        yield stack.enter_context(_container() if docker() else _private())
+        chosen = BIN not in os.environ and docker()
+        yield stack.enter_context(_container() if chosen else private())
 
 
 @contextmanager
-def _private() -> Generator[dict[str, str]]:
+def private() -> Generator[dict[str, str]]:
+    """Yield the environment of a server that runs the programs on this machine.
+
+    Raises:
+        NotAvailableError: There are none.
+    """
     found = programs()
     if found is None:
         msg = (
@@ -214,6 +276,9 @@ def _private() -> Generator[dict[str, str]]:
 
 def restart(folder: Path) -> None:
     """Kill a private server and start it again."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        return
     server = PrivatePostgres.load(folder)
     server.kill()
     server.start()

@@ -1,18 +1,18 @@
 """Which process runs when: engine and sketch take turns, each run in a process of its own."""
 
-import os
+import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .cases import Case, Scale
 from .figures import Outcome, Runs, outcome
 from .orders import Act, Order, RunFailedError, Who, carry_out
+from .rooms import Place, Room, room_of
 from .sample import Sample
-from .storages import STORAGES
 
 Say = Callable[[str], None]
 
@@ -41,39 +41,44 @@ class Bench:
         Raises:
             RunFailedError: A run did not end, or answered something wrong.
         """
-        if case.apart and not STORAGES[self.storage].shared:
+        room = room_of(self.storage)
+        if case.apart and not room.shared:
             return Outcome(case=case, not_run=f"{self.storage} lives in one process")
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=f"{self.storage}-") as place:
-            return outcome(case, self._runs(case, Path(place)))
+            return outcome(case, self._runs(room, case, Path(place)))
 
-    def _runs(self, case: Case, folder: Path) -> Runs:
+    def _runs(self, room: Room, case: Case, folder: Path) -> Runs:
         runs = Runs()
         turns = [(runs.engine, Who.ENGINE, False)]
         if case.sketched:
             turns.append((runs.sketch, Who.SKETCH, False))
         if case.filled:
             turns.append((runs.emptied, Who.ENGINE, True))
-        templates = self._templates(case, folder)
         repeats = self.repeats or case.repeats
-        for repeat in range(repeats):
-            for samples, who, emptied in turns:
-                self.say(f"{self.storage} {case.key} {who} {repeat + 1}/{repeats}")
-                template = None if emptied else templates.get(who)
-                with _place(folder, template) as place:
-                    order = self._order(case, who, place)
-                    samples.append(_sample(replace(order, emptied=emptied)))
+        with self._templates(room, case, folder) as templates:
+            for repeat in range(repeats):
+                for samples, who, emptied in turns:
+                    self.say(f"{self.storage} {case.key} {who} {repeat + 1}/{repeats}")
+                    template = None if emptied else templates.get(who)
+                    with _place(room, Place(folder / "run"), template) as filled:
+                        order = self._order(case, who, folder / "run")
+                        order = replace(order, emptied=emptied, unfilled=not filled)
+                        samples.append(_sample(order))
         return runs
 
-    def _templates(self, case: Case, folder: Path) -> dict[Who, Path]:
-        """Fill a folder for each side once; every run then begins with a copy of it."""
-        templates: dict[Who, Path] = {}
-        if case.filled and STORAGES[self.storage].shared:
-            for who in Who:
-                self.say(f"{self.storage} {case.key} {who}: fill")
-                templates[who] = folder / f"template-{who}"
-                templates[who].mkdir()
-                carry_out(replace(self._order(case, who, templates[who]), act=Act.FILL))
-        return templates
+    @contextmanager
+    def _templates(self, room: Room, case: Case, folder: Path) -> Generator[Mapping[Who, Place]]:
+        """Fill a place for each side once; every run then begins with a copy of it."""
+        templates: dict[Who, Place] = {}
+        with ExitStack() as stack:
+            if case.filled and room.copies:
+                for who in Who:
+                    self.say(f"{self.storage} {case.key} {who}: fill")
+                    template = Place(folder / f"template-{who}")
+                    stack.enter_context(_place(room, template, None))
+                    carry_out(replace(self._order(case, who, template.folder), act=Act.FILL))
+                    templates[who] = template
+            yield templates
 
     def _order(self, case: Case, who: Who, place: Path) -> Order:
         return Order(
@@ -89,15 +94,15 @@ def _sample(order: Order) -> Sample:
 
 
 @contextmanager
-def _place(folder: Path, template: Path | None) -> Generator[Path]:
-    place = folder / "run"
-    if template is None:
-        place.mkdir()
-    else:
-        shutil.copytree(template, place)
-        # What is still on its way to the disk would be paid for by the first commits.
-        os.sync()
+def _place(room: Room, place: Place, template: Place | None) -> Generator[bool]:
+    """Make a place, and remove it at the end; yields whether it has the template's rows."""
     try:
-        yield place
+        if template is None:
+            place.folder.mkdir()
+            asyncio.run(room.create(place))
+        else:
+            asyncio.run(room.copy(template, place))
+        yield template is not None
     finally:
-        shutil.rmtree(place)
+        asyncio.run(room.drop(place))
+        shutil.rmtree(place.folder, ignore_errors=True)

@@ -14,7 +14,10 @@ from .machine import machine, versions
 from .orders import RunFailedError
 from .reference import LIMIT, VARIABLE, compare
 from .report import Report
-from .storages import STORAGES
+from .rooms import ROOMS
+
+SERVERLESS = ("memory", "sqlite")
+"""What is measured unless somebody chooses: no server is needed."""
 
 WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9")
 
@@ -50,10 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--storage",
-        type=_Names(list(STORAGES)),
-        default=list(STORAGES),
+        type=_Names(list(ROOMS)),
+        default=list(SERVERLESS),
         metavar="NAME,…",
-        help=f"which storages, comma-separated (default: {','.join(STORAGES)})",
+        help=f"which of {', '.join(ROOMS)}, comma-separated (default: {','.join(SERVERLESS)})",
     )
     parser.add_argument(
         "--workload",

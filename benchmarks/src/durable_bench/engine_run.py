@@ -2,21 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from durable_core import DurableExecutor
-from durable_core.storage import MemoryStorage, Storage
+from durable_core.storage import Storage
 
 from .cases import Case, Kind
-from .engine import TASKS, Engine, fill, handles, idle
+from .engine import TASKS, Engine, handles, idle
 from .orders import Act, Order, answer, serve, worker
+from .rooms import Room, room_of
 from .run import timed
 from .sample import Counts, Sample
-from .sqlite_tally import SqliteTally
-from .storages import STORAGES
 from .workloads import warm_up
 
 
@@ -38,43 +35,30 @@ class _Counting(Protocol):
     def statistics(self) -> _Statistics: ...
 
 
-def _memory(_folder: Path) -> Storage:
-    return MemoryStorage()
-
-
-def _sqlite(folder: Path) -> Storage:
-    # A run loads the storage that it measures, and no other.
-    from durable_sqlite import SQLiteStorage  # noqa: PLC0415
-
-    return SQLiteStorage(folder / "work.db")
-
-
-_OPEN: Final[Mapping[str, Callable[[Path], Storage]]] = {"memory": _memory, "sqlite": _sqlite}
-
-
 def _executor(storage: Storage, case: Case, *, client_only: bool = False) -> DurableExecutor:
     return DurableExecutor(
         storage, tasks=TASKS, concurrency=case.concurrency, client_only=client_only
     )
 
 
-async def _fill(order: Order, storage: Storage) -> None:
+async def _fill(order: Order, room: Room, storage: Storage) -> None:
     case = order.look_up()
     await storage.setup()
-    await fill(storage, finished=case.finished, scheduled=case.scheduled)
+    await room.fill(order.where, storage, case.finished, case.scheduled)
 
 
 async def _run(order: Order) -> Sample:
-    case = order.look_up()
+    case, room = order.look_up(), room_of(order.storage)
     if case.kind is Kind.IDLE:
-        return await _run_idle(order, case)
-    storage = _OPEN[order.storage](order.folder)
-    if case.filled and not STORAGES[order.storage].shared:
-        await _fill(order, storage)
+        return await _run_idle(order, room, case)
+    storage = room.storage(order.where)
+    if case.filled and (order.unfilled or not room.shared):
+        await _fill(order, room, storage)
+        await room.settle(order.where)
     executor = _executor(storage, case, client_only=case.apart)
 
-    def counts() -> Counts | None:
-        return _counts(storage)
+    async def counts() -> Counts | None:
+        return await room.counts(order.where) or _counts(storage)
 
     def calls() -> int:
         return _calls(executor)
@@ -90,21 +74,14 @@ async def _run(order: Order) -> Sample:
     return replace(sample, durability=storage.capabilities.durability)
 
 
-async def _run_idle(order: Order, case: Case) -> Sample:
-    # Idle connections can be listened to at no cost, the heartbeat's own included.
-    tally = SqliteTally()
-    tally.install()
-    storage = _OPEN[order.storage](order.folder)
+async def _run_idle(order: Order, room: Room, case: Case) -> Sample:
+    counts = await room.watch(order.where)
+    storage = room.storage(order.where)
     executor = _executor(storage, case)
-    counts = tally.read if isinstance(storage, _Counting) else _nothing
     async with executor:
         await warm_up(Engine(executor), case)
         sample = await idle(case.seconds, counts, lambda: _calls(executor))
     return replace(sample, durability=storage.capabilities.durability)
-
-
-def _nothing() -> None:
-    """Nobody counts."""
 
 
 def _calls(executor: DurableExecutor) -> int:
@@ -112,7 +89,7 @@ def _calls(executor: DurableExecutor) -> int:
 
 
 async def _work(order: Order) -> None:
-    storage = _OPEN[order.storage](order.folder)
+    storage = room_of(order.storage).storage(order.where)
     async with _executor(storage, order.look_up()):
         await serve()
 
@@ -137,9 +114,11 @@ async def main(order: Order) -> None:
         case Act.WORK:
             await _work(order)
         case Act.FILL:
-            storage = _OPEN[order.storage](order.folder)
-            await _fill(order, storage)
+            room = room_of(order.storage)
+            storage = room.storage(order.where)
+            await _fill(order, room, storage)
             await storage.close()
+            await room.settle(order.where)
 
 
 if __name__ == "__main__":

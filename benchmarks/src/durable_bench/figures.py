@@ -23,6 +23,7 @@ class Figures:
         statements_per_task: None where nobody counts.
         table_statements_per_task: Those of them that read or write tables.
         commits_per_task: Transactions that wrote.
+        wal_bytes_per_task: What they added to the server's write-ahead log.
         calls_per_task: Calls of the storage protocol.
         details: What only this kind of case has.
         durability: Which settings of the storage decide about durability.
@@ -40,6 +41,7 @@ class Figures:
     statements_per_task: float | None
     table_statements_per_task: float | None
     commits_per_task: float | None
+    wal_bytes_per_task: float | None
     calls_per_task: float | None
     details: Mapping[str, float]
     durability: str
@@ -135,6 +137,11 @@ def figures(case: Case, samples: Sequence[Sample]) -> Figures:
         known = [figure(one.counts) / one.tasks for one in samples if one.counts is not None]
         return median(known) if clocked and known else None
 
+    logged = [
+        one.counts.wal_bytes / one.tasks
+        for one in samples
+        if one.counts is not None and one.counts.wal_bytes is not None and one.tasks
+    ]
     calls = [one.calls / one.tasks for one in samples if one.calls is not None]
     return Figures(
         runs=len(samples),
@@ -148,6 +155,7 @@ def figures(case: Case, samples: Sequence[Sample]) -> Figures:
         statements_per_task=counted(lambda counts: counts.statements),
         table_statements_per_task=counted(lambda counts: counts.table_statements),
         commits_per_task=counted(lambda counts: counts.commits),
+        wal_bytes_per_task=median(logged) if clocked and logged else None,
         calls_per_task=median(calls) if clocked and calls else None,
         details={name: median(one.details[name] for one in samples) for name in samples[0].details},
         durability=samples[0].durability,

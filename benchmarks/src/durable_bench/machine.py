@@ -10,7 +10,15 @@ from pathlib import Path
 
 from .measure import sync_ms
 
-_PACKAGES = ("durable-core", "durable-sqlite", "pydantic", "pydantic-core")
+_STORAGES = ("mongodb", "mysql", "postgres", "redis", "sqlite")
+_DRIVERS = ("aiomysql", "asyncmy", "asyncpg", "motor", "pymongo", "redis", "sqlalchemy")
+_PACKAGES = (
+    "durable-core",
+    *(f"durable-{name}" for name in _STORAGES),
+    *_DRIVERS,
+    "pydantic",
+    "pydantic-core",
+)
 
 
 def versions() -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from .cases import Case, Scale, cases
+from .rooms import Place
 from .sample import Sample
 
 
@@ -47,6 +48,7 @@ class Order:
         case: The case's key.
         scale: How much.
         place: A folder of its own.
+        unfilled: Rows that should be there already are not: the process puts them there itself.
         emptied: Leave out the rows that should be there already: what the case is compared with.
     """
 
@@ -56,12 +58,13 @@ class Order:
     case: str
     scale: Scale
     place: str
+    unfilled: bool = False
     emptied: bool = False
 
     @property
-    def folder(self) -> Path:
-        """The run's own folder."""
-        return Path(self.place)
+    def where(self) -> Place:
+        """The run's own place."""
+        return Place(Path(self.place))
 
     def look_up(self) -> Case:
         """Return the case, emptied if so ordered."""
@@ -83,6 +86,7 @@ class Order:
             case=values["case"],
             scale=Scale(values["scale"]),
             place=values["place"],
+            unfilled=values["unfilled"],
             emptied=values["emptied"],
         )
 

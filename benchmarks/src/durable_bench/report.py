@@ -173,8 +173,18 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
         yield f"processor time through the sketch's: {outcome.cpu_to_sketch:.2f}"
     if outcome.ratio_to_empty is not None:
         yield f"rate through that without the rows: {outcome.ratio_to_empty:.2f}"
+    yield from _logged(outcome)
     if outcome.engine is not None:
         if outcome.engine.complaints:
             yield f"BEWARE: the runs complained, {outcome.engine.complaints} lines of warnings"
         for name, value in outcome.engine.details.items():
             yield f"{name.replace('_', ' ')}: {value:,.4g}"
+
+
+def _logged(outcome: Outcome) -> Iterator[str]:
+    if outcome.engine is None or outcome.engine.wal_bytes_per_task is None:
+        return
+    text = f"bytes of write-ahead log per task: {outcome.engine.wal_bytes_per_task:,.0f}"
+    if outcome.sketch is not None and outcome.sketch.wal_bytes_per_task is not None:
+        text += f", the sketch's: {outcome.sketch.wal_bytes_per_task:,.0f}"
+    yield text

@@ -1,7 +1,7 @@
 """One run against the clock, whoever is driven."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from .cases import Case
 from .measure import peak_mb
@@ -14,7 +14,7 @@ async def timed(
     subject: Subject,
     case: Case,
     *,
-    counts: Callable[[], Counts | None] = lambda: None,
+    counts: Callable[[], Awaitable[Counts | None]],
     calls: Callable[[], int | None] = lambda: None,
 ) -> Sample:
     """Warm up, then run a case's workload once and measure it.
@@ -22,15 +22,15 @@ async def timed(
     Args:
         subject: The engine or the sketch.
         case: What to run.
-        counts: Reads what reached the database so far; None if nobody counts.
+        counts: Reads what reached the database so far; answers None if nobody counts.
         calls: Reads how many calls of the storage protocol were made so far.
     """
     await warm_up(subject, case)
-    counted, called = counts(), calls()
+    counted, called = await counts(), calls()
     cpu, start = time.process_time(), time.perf_counter()
     ran = await run(subject, case)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
-    after, calls_after = counts(), calls()
+    after, calls_after = await counts(), calls()
     return Sample(
         tasks=ran.tasks,
         seconds=seconds,

@@ -13,11 +13,13 @@ class Counts:
         statements: Statements, transaction control and housekeeping included.
         table_statements: Those of them that read or write tables.
         commits: Transactions that wrote.
+        wal_bytes: What they added to the server's write-ahead log; None where nobody knows.
     """
 
     statements: int
     table_statements: int
     commits: int
+    wal_bytes: int | None = None
 
     def __sub__(self, other: "Counts") -> "Counts":
         """Return what came after the other counts were read."""
@@ -25,6 +27,9 @@ class Counts:
             statements=self.statements - other.statements,
             table_statements=self.table_statements - other.table_statements,
             commits=self.commits - other.commits,
+            wal_bytes=None
+            if self.wal_bytes is None or other.wal_bytes is None
+            else self.wal_bytes - other.wal_bytes,
         )
 
 

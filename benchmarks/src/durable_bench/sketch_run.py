@@ -2,33 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import cast
 
 from .orders import Act, Order, RunFailedError, answer, serve, worker
+from .rooms import Room, room_of
 from .run import timed
-from .sample import Sample
-from .sketch import Enqueuer, MemoryStore, Sketch, SqliteStore, Store, Worker
-
-_FILE = "sketch.db"
-
-
-def _sqlite(folder: Path) -> Store:
-    return SqliteStore(folder / _FILE)
-
-
-def _memory(_folder: Path) -> Store:
-    return MemoryStore()
-
-
-STORES: dict[str, Callable[[Path], Store]] = {"memory": _memory, "sqlite": _sqlite}
-"""Storage → how its sketch is opened in a folder."""
+from .sample import Counts, Sample
+from .sketch import Enqueuer, SharedStore, Sketch, Store, Worker
 
 
 @asynccontextmanager
-async def _open(order: Order) -> AsyncGenerator[Store]:
-    store = STORES[order.storage](order.folder)
+async def _open(order: Order, room: Room) -> AsyncGenerator[Store]:
+    store = room.store(order.where)
     await store.open()
     try:
         yield store
@@ -43,31 +30,39 @@ async def _fill(order: Order, store: Store) -> None:
 
 
 async def _run(order: Order) -> Sample:
-    case = order.look_up()
-    async with _open(order) as store:
-        if not store.durable:
+    case, room = order.look_up(), room_of(order.storage)
+    async with _open(order, room) as store:
+
+        async def counts() -> Counts | None:
+            return await room.counts(order.where) or store.counts()
+
+        if not store.durable or (case.filled and order.unfilled):
             await _fill(order, store)
         if not case.apart:
-            return await timed(Sketch(store), case, counts=store.counts)
-        enqueuer = Enqueuer(_shared(store), order.folder / _FILE)
+            return await timed(Sketch(store), case, counts=counts)
+        enqueuer = Enqueuer(_shared(room, store))
         async with worker(order):
-            return await timed(enqueuer, case, counts=store.counts)
+            try:
+                return await timed(enqueuer, case, counts=counts)
+            finally:
+                await enqueuer.close()
 
 
 async def _work(order: Order) -> None:
-    async with _open(order) as store:
-        concurrency = order.look_up().concurrency
-        works = Worker(_shared(store), order.folder / _FILE, concurrency).work()
+    room = room_of(order.storage)
+    async with _open(order, room) as store:
+        works = Worker(_shared(room, store), order.look_up().concurrency).work()
         async with asyncio.TaskGroup() as group:
             working = group.create_task(works)
             await serve()
             working.cancel()
 
 
-def _shared(store: Store) -> SqliteStore:
-    if isinstance(store, SqliteStore):
-        return store
-    raise RunFailedError("two processes can share a file only: run this on sqlite")
+def _shared(room: Room, store: Store) -> SharedStore:
+    if not room.shared:
+        raise RunFailedError(f"two processes cannot share {room.target}: it lives in one")
+    # The stores of all rooms that two processes can share are for two.
+    return cast("SharedStore", store)
 
 
 async def main(order: Order) -> None:
@@ -78,8 +73,10 @@ async def main(order: Order) -> None:
         case Act.WORK:
             await _work(order)
         case Act.FILL:
-            async with _open(order) as store:
+            room = room_of(order.storage)
+            async with _open(order, room) as store:
                 await _fill(order, store)
+            await room.settle(order.where)
 
 
 if __name__ == "__main__":

@@ -46,14 +46,18 @@ Figure: TypeAlias = Callable[[Outcome, Figures, Outcomes], float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """A limit, and where its figure comes from; None if there is no such figure."""
+    """A limit, and where its figure comes from; None if there is no such figure.
+
+    The limit holds on the storages named; None: on all.
+    """
 
     workload: str
     what: str
     limit: float
     value: Figure
     at_least: bool = False
-    everywhere: bool = False
+    on: frozenset[str] | None = None
+    variant: str | None = None
 
 
 def _ratio(outcome: Outcome, _engine: Figures, _others: Outcomes) -> float | None:
@@ -70,6 +74,14 @@ def _to_empty(outcome: Outcome, _engine: Figures, _others: Outcomes) -> float | 
 
 def _commits(_outcome: Outcome, engine: Figures, _others: Outcomes) -> float | None:
     return engine.commits_per_task
+
+
+def _statements(_outcome: Outcome, engine: Figures, _others: Outcomes) -> float | None:
+    return engine.statements_per_task
+
+
+def _milliseconds(_outcome: Outcome, engine: Figures, _others: Outcomes) -> float | None:
+    return engine.p50_ms
 
 
 def _detail(name: str) -> Figure:
@@ -93,48 +105,66 @@ def _to_narrower(outcome: Outcome, _engine: Figures, others: Outcomes) -> float 
     return None if ours is None or theirs is None else ours / theirs
 
 
+_SQLITE: Final = frozenset({"sqlite"})
+_POSTGRES: Final = frozenset({"postgres"})
+_SERVERS: Final = frozenset({"mariadb", "mongodb", "mysql", "postgres", "redis", "valkey"})
+_DISKS: Final = _SQLITE | _SERVERS
+
 _TARGETS: Final[Sequence[_Target]] = (
     _Target(
         workload="W1", what="rate through the sketch's", limit=0.5, at_least=True,
-        value=_ratio,
+        value=_ratio, on=_DISKS,
     ),
     _Target(
         workload="W1", what="commits per task", limit=0.02,
-        value=_commits,
+        value=_commits, on=_SQLITE | _POSTGRES,
+    ),
+    _Target(
+        workload="W1", what="statements per task", limit=0.1,
+        value=_statements, on=_SERVERS,
     ),
     _Target(
         workload="W2", what="p50 through the sketch's", limit=2,
-        value=_p50,
+        value=_p50, on=_DISKS,
     ),
     _Target(
-        workload="W3", what="time per child through W1's per task", limit=1.5, value=_to_w1,
+        workload="W3", what="time per child through W1's per task", limit=1.5,
+        value=_to_w1, on=_DISKS,
     ),
     _Target(
         workload="W3", what="time per child through that of a tenth of the children", limit=1.25,
-        value=_to_narrower,
+        value=_to_narrower, on=_DISKS,
     ),
     _Target(
         workload="W4", what="commits per step", limit=4,
-        value=_commits,
+        value=_commits, on=_SQLITE | _POSTGRES,
     ),
     _Target(
         workload="W5", what="statements that touch tables per second", limit=1,
-        value=_detail("table_statements_per_second"),
+        value=_detail("table_statements_per_second"), on=_DISKS,
     ),
     _Target(
-        workload="W5", what="processor seconds per minute", limit=0.5, everywhere=True,
+        workload="W5", what="processor seconds per minute", limit=0.5,
         value=_detail("cpu_seconds_per_minute"),
     ),
     _Target(
         workload="W7", what="rate through W1's", limit=0.8, at_least=True,
-        value=_to_empty,
+        value=_to_empty, on=_DISKS - _POSTGRES,
     ),
     _Target(
-        workload="W9", what="MiB added by awaited handles", limit=50, everywhere=True,
+        workload="W7", what="rate through W1's", limit=0.9, at_least=True,
+        value=_to_empty, on=_POSTGRES,
+    ),
+    _Target(
+        workload="W8", variant="idle", what="p50 in ms, woken by a hint", limit=10,
+        value=_milliseconds, on=_SERVERS,
+    ),
+    _Target(
+        workload="W9", what="MiB added by awaited handles", limit=50,
         value=_detail("added_mb"),
     ),
     _Target(
-        workload="W9", what="asyncio tasks added by awaited handles", limit=10, everywhere=True,
+        workload="W9", what="asyncio tasks added by awaited handles", limit=10,
         value=_detail("added_asyncio_tasks"),
     ),
 )  # fmt: skip
@@ -144,7 +174,8 @@ def judge(storage: str, outcomes: Outcomes) -> Iterator[Verdict]:
     """Yield a verdict for every target that has a figure, in the order of the cases.
 
     Args:
-        storage: Targets on rates and statements are for SQLite, those of the engine for all.
+        storage: Targets on rates and statements are for storages on disks, those of the engine
+            for all.
         outcomes: Everything that was run on it.
     """
     for key, outcome in outcomes.items():
@@ -153,7 +184,9 @@ def judge(storage: str, outcomes: Outcomes) -> Iterator[Verdict]:
         for target in _TARGETS:
             if target.workload != outcome.case.workload:
                 continue
-            if not (target.everywhere or storage == "sqlite"):
+            if target.variant not in (None, outcome.case.variant):
+                continue
+            if target.on is not None and storage not in target.on:
                 continue
             value = target.value(outcome, outcome.engine, outcomes)
             if value is not None:

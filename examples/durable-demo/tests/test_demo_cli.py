@@ -1,11 +1,14 @@
 """What the command line refuses, and how: nothing is run here."""
 
 import fcntl
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 from durable_demo.cli import main
+from durable_demo.storage import SERVERS, locate, shown
 
 
 @pytest.fixture
@@ -67,7 +70,8 @@ def test_output_that_cannot_be_written(
 @pytest.mark.parametrize(
     ("storage", "reason"),
     [
-        ("postgresql://localhost/x", "is no SQLite file"),
+        ("oracle://anna:secret@localhost/x", "--storage oracle://… is no storage"),
+        ("postgresql+psycopg://anna:secret@localhost/x", "asyncpg as the driver"),
         (":memory:", "dies with its process"),
         ("sqlite:///", "dies with its process"),
     ],
@@ -78,6 +82,33 @@ def test_a_storage_that_two_processes_cannot_share(
     said = refused(capsys, notes, "--out", tmp_path / "out", "--storage", storage)
 
     assert reason in said
+    assert "secret" not in said
+
+
+def test_a_storage_whose_package_is_missing(
+    notes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "durable_postgres", None)
+
+    url = "postgresql://anna:secret@localhost/x"
+    said = refused(capsys, notes, "--out", tmp_path / "out", "--storage", url)
+
+    assert "needs the package durable-postgres" in said
+    assert 'pip install "durable-core[postgres]"' in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("scheme", SERVERS)
+def test_servers_that_are_known(scheme: str) -> None:
+    url = f"{scheme}://anna:secret@localhost:1/x?password=secret"
+
+    assert locate(url) == url
+    assert shown(url) == f"{scheme}://anna@localhost:1/x"
+    package, _ = SERVERS[scheme]
+    assert importlib.util.find_spec(f"durable_{package}") is not None
 
 
 def test_two_runs_do_not_share_their_output(

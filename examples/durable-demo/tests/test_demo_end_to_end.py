@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import servers
 
 from durable_demo import diary
 from durable_demo.diary import Ending
@@ -59,6 +60,21 @@ def test_a_run_survives_a_kill_and_proves_it(notes: Path, tmp_path: Path) -> Non
             "select count(*), count(distinct id), count(finished_at) from durable_executions"
         )
     assert ended == (39, 39, 39)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_server(notes: Path, tmp_path: Path) -> None:
+    """Only the location is another one; it is shown without its password."""
+    with servers.servers(["postgres"]) as environment:
+        url = environment.get(servers.postgres.URL) or os.environ[servers.postgres.URL]
+
+        done = demo(notes, "--out", tmp_path / "out", "--storage", url)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "Survived kill -9" in done.stdout
+    assert url in done.stdout
+    assert not (tmp_path / "out" / "durable-demo.db").exists()
 
 
 def test_without_a_kill_one_worker_does_everything(notes: Path, tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 ORDER BY c.relname, a.attnum
 """
+_SETTINGS = """
+SELECT relname, array(SELECT unnest(reloptions) ORDER BY 1) FROM pg_class
+WHERE relnamespace = $1::regnamespace AND relkind = 'r' ORDER BY relname
+"""
 _INDEXES = """
 SELECT indexname, replace(indexdef, $1, 'SCHEMA') FROM pg_indexes WHERE schemaname = $1
 ORDER BY indexname
@@ -117,10 +121,16 @@ async def test_the_tables_for_alembic() -> None:
         assert len(made) == 5
         shapes: list[object] = []
         indexes: list[object] = []
+        settings: list[list[tuple[str, list[str]]]] = []
         for name in (storage._settings.schema, schema):
             shapes.append([tuple(row) for row in await driver.fetch(_SHAPE, name)])
             indexes.append([tuple(row) for row in await driver.fetch(_INDEXES, name)])
+            settings.append([tuple(row) for row in await driver.fetch(_SETTINGS, name)])
         assert shapes[0] == shapes[1]
+        assert settings[0] == settings[1]
+        tuned = dict(settings[0])
+        assert "autovacuum_vacuum_threshold=20000" in tuned["durable_executions"]
+        assert tuned["durable_leases"] == ["fillfactor=50"]
         assert indexes[0] == indexes[1]
         await driver.execute(f"DROP SCHEMA {schema} CASCADE")
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from durable_core import DurableExecutor, Handle
@@ -19,7 +19,7 @@ _MIB: Final = 1024 * 1024
 
 
 async def idle(
-    seconds: float, counts: Callable[[], Counts | None], calls: Callable[[], int]
+    seconds: float, counts: Callable[[], Awaitable[Counts | None]], calls: Callable[[], int]
 ) -> Sample:
     """Look at an executor that has nothing to do.
 
@@ -28,11 +28,11 @@ async def idle(
         counts: Reads what reached the database so far.
         calls: Reads how many calls of the storage protocol were made so far.
     """
-    counted, called = counts(), calls()
+    counted, called = await counts(), calls()
     cpu, start = time.process_time(), time.perf_counter()
     await asyncio.sleep(seconds)
     took, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
-    after, calls_after = counts(), calls()
+    after, calls_after = await counts(), calls()
     details = {
         "cpu_seconds_per_minute": 60 * cpu_seconds / took,
         "storage_calls_per_minute": 60 * (calls_after - called) / took,

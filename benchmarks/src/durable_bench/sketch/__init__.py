@@ -10,6 +10,15 @@ from .apart import Enqueuer, Worker
 from .memory import MemoryStore
 from .runner import Sketch
 from .sqlite import SqliteStore
-from .store import Row, Store
+from .store import Row, SharedStore, Store
 
-__all__ = ["Enqueuer", "MemoryStore", "Row", "Sketch", "SqliteStore", "Store", "Worker"]
+__all__ = [
+    "Enqueuer",
+    "MemoryStore",
+    "Row",
+    "SharedStore",
+    "Sketch",
+    "SqliteStore",
+    "Store",
+    "Worker",
+]

@@ -1,48 +1,12 @@
-"""The sketch in two processes on one file: one enqueues and waits, the other one works."""
+"""The sketch in two processes on one store: one enqueues and waits, the other one works."""
 
 import asyncio
 import json
-import sqlite3
-from pathlib import Path
 from uuid import uuid4
 
 from ..bodies import noop
 from .runner import Sketch, decode, encode
-from .sqlite import SqliteStore
-
-_PAUSE = 0.001
-"""Seconds between two looks at whether the other process has committed."""
-
-_OFFER = """
-INSERT INTO execution (id, task, queue, root_id, child_index, on_cancel, tags, priority, phase,
-    due, gen, crashes, attempt, pending, join_at, cancel_requested, created_at, options, meta,
-    input)
-VALUES (?1, 'noop', 'default', ?1, 0, 'end', '', 0, 'ready', 0, 1, 0, 0, 0, 0, 0, 1, x'', x'', ?2)
-"""
-_CLAIM = """
-UPDATE execution SET owner = 'me', due = NULL WHERE rowid IN (
-    SELECT rowid FROM execution INDEXED BY due
-    WHERE due IS NOT NULL AND queue = 'default' AND task = 'noop' AND due <= 1
-    ORDER BY priority DESC, due LIMIT ?)
-RETURNING id, input
-"""
-_RESULTS = """
-SELECT e.id, e.output FROM json_each(?) AS wanted CROSS JOIN execution AS e ON e.id = wanted.value
-WHERE e.finished_at IS NOT NULL
-"""
-
-
-class _Watch:
-    """Tells cheaply whether anybody has committed."""
-
-    def __init__(self, file: Path) -> None:
-        self.connection = sqlite3.connect(file, isolation_level=None)
-        self._seen = -1
-
-    def changed(self) -> bool:
-        version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
-        changed, self._seen = version != self._seen, version
-        return changed
+from .store import Row, SharedStore
 
 
 class Enqueuer(Sketch):
@@ -50,13 +14,11 @@ class Enqueuer(Sketch):
 
     Args:
         store: Opened and closed by the caller.
-        file: The same file.
     """
 
-    def __init__(self, store: SqliteStore, file: Path) -> None:
+    def __init__(self, store: SharedStore) -> None:
         super().__init__(store)
-        self._offers = store
-        self._watch = _Watch(file)
+        self._shared = store
         self._awaited: dict[str, asyncio.Future[int]] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -66,27 +28,27 @@ class Enqueuer(Sketch):
         # Awaited first: the worker may be done before the answer to the write is heard.
         result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._awaited[id_] = result
-        await self._offers.write(_OFFER, (id_, encode(number)))
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
+        await self._shared.offer(Row(id_, "noop", encode(number)))
         return await result
 
     async def _look(self) -> None:
         try:
-            await self._look_until_all_is_there()
+            while True:
+                await self._shared.heard()
+                if self._awaited:
+                    for id_, output in await self._shared.ended(list(self._awaited)):
+                        self._awaited.pop(id_).set_result(json.loads(output))
         except Exception as error:  # noqa: BLE001  # whoever awaits a result must hear of it
             for result in self._awaited.values():
                 result.set_exception(error)
-        finally:
-            self._looking = None
 
-    async def _look_until_all_is_there(self) -> None:
-        while self._awaited:
-            if self._watch.changed():
-                wanted = json.dumps(list(self._awaited))
-                for id_, output in self._watch.connection.execute(_RESULTS, (wanted,)):
-                    self._awaited.pop(id_).set_result(json.loads(output))
-            await asyncio.sleep(_PAUSE)
+    async def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
 
 
 class Worker:
@@ -94,26 +56,38 @@ class Worker:
 
     Args:
         store: Opened and closed by the caller.
-        file: The same file.
         concurrency: At most so many executions at once.
     """
 
-    def __init__(self, store: SqliteStore, file: Path, concurrency: int) -> None:
+    def __init__(self, store: SharedStore, concurrency: int) -> None:
         self._store = store
-        self._watch = _Watch(file)
+        self._places = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
         """Work until cancelled."""
         while True:
-            free = self._concurrency - len(self._running)
-            if free and self._watch.changed():
-                for id_, data in await self._store.rows(_CLAIM, (free,)):
-                    run = asyncio.create_task(self._run(id_, data))
-                    self._running.add(run)
-                    run.add_done_callback(self._running.discard)
-            await asyncio.sleep(_PAUSE)
+            await self._store.heard()
+            while await self._round():
+                pass
+
+    async def _round(self) -> bool:
+        """Claim once; return whether there may be more."""
+        await self._places.acquire()
+        self._places.release()
+        free = self._concurrency - len(self._running)
+        taken = await self._store.take(free)
+        for id_, data in taken:
+            await self._places.acquire()
+            run = asyncio.create_task(self._run(id_, data))
+            self._running.add(run)
+            run.add_done_callback(self._ended)
+        return len(taken) == free
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        self._running.discard(run)
+        self._places.release()
 
     async def _run(self, id_: str, data: bytes) -> None:
         output = await noop(decode(data))

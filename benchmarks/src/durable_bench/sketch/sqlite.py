@@ -1,6 +1,7 @@
 """The sketch's storage in one SQLite file, by the standard library's driver and nothing else."""
 
 import asyncio
+import json
 import random
 import sqlite3
 import time
@@ -53,6 +54,25 @@ UPDATE execution SET phase = 'completed', output = ?, finished_at = ?, owner = N
 WHERE id = ? AND owner = 'me' AND gen = 1
 """
 _COUNT_DOWN = "UPDATE execution SET pending = pending - ? WHERE id = ?"
+_OFFER = """
+INSERT INTO execution (id, task, queue, root_id, child_index, on_cancel, tags, priority, phase,
+    due, gen, crashes, attempt, pending, join_at, cancel_requested, created_at, options, meta,
+    input)
+VALUES (?1, ?2, 'default', ?1, 0, 'end', '', 0, 'ready', 0, 1, 0, 0, 0, 0, 0, 1, x'', x'', ?3)
+"""
+_CLAIM = """
+UPDATE execution SET owner = 'me', due = NULL WHERE rowid IN (
+    SELECT rowid FROM execution INDEXED BY due
+    WHERE due IS NOT NULL AND queue = 'default' AND task = 'noop' AND due <= 1
+    ORDER BY priority DESC, due LIMIT ?)
+RETURNING id, input
+"""
+_ENDED = """
+SELECT e.id, e.output FROM json_each(?) AS wanted CROSS JOIN execution AS e ON e.id = wanted.value
+WHERE e.finished_at IS NOT NULL
+"""
+_LOOK_PAUSE = 0.001
+"""Seconds between two looks at whether the other process has committed."""
 
 
 class _Batch:
@@ -78,6 +98,8 @@ class SqliteStore:
         self._busy = False
         self._touching = self._commits = 0
         self._random = random.Random()  # noqa: S311  # spreads waiting, guards nothing
+        self._watch: sqlite3.Connection | None = None
+        self._seen = -1
         self._connection: sqlite3.Connection
 
     @property
@@ -99,6 +121,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Release the driver."""
+        if self._watch is not None:
+            self._watch.close()
         await self.in_thread(self._connection.close)
         self._thread.shutdown()
 
@@ -125,6 +149,33 @@ class SqliteStore:
     async def fill(self, finished: int, scheduled: int) -> None:
         """Store executions that ended, and others that are due next week."""
         await self.in_thread(self._fill, finished, scheduled)
+
+    async def offer(self, row: Row) -> None:
+        """See `SharedStore.offer`."""
+        await self.write(_OFFER, (row.id, row.task, row.input))
+
+    async def take(self, limit: int) -> Sequence[tuple[str, bytes]]:
+        """See `SharedStore.take`."""
+        return await self.rows(_CLAIM, (limit,))
+
+    async def ended(self, ids: Sequence[str]) -> Sequence[tuple[str, bytes]]:
+        """See `SharedStore.ended`. Beside the writer, by the connection that looks."""
+        return self._watching().execute(_ENDED, (json.dumps(list(ids)),)).fetchall()
+
+    async def heard(self) -> None:
+        """See `SharedStore.heard`: SQLite tells cheaply whether anybody has committed."""
+        watch = self._watching()
+        while True:
+            version: int = watch.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._seen:
+                self._seen = version
+                return
+            await asyncio.sleep(_LOOK_PAUSE)
+
+    def _watching(self) -> sqlite3.Connection:
+        if self._watch is None:
+            self._watch = sqlite3.connect(self._file, isolation_level=None)
+        return self._watch
 
     async def rows(self, statement: str, parameters: Parameters) -> list[Any]:
         """Run a statement in a transaction of its own and return its rows."""

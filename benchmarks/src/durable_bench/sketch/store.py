@@ -55,3 +55,23 @@ class Store(Protocol):
     async def fill(self, finished: int, scheduled: int) -> None:
         """Store executions that ended, and others that are due next week."""
         ...
+
+
+class SharedStore(Store, Protocol):
+    """A store that two processes share: one enqueues and waits, the other one works."""
+
+    async def offer(self, row: Row) -> None:
+        """Store a new execution that anybody may claim."""
+        ...
+
+    async def take(self, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Claim what is there, at most so many; return their ids and inputs."""
+        ...
+
+    async def ended(self, ids: Sequence[str]) -> Sequence[tuple[str, bytes]]:
+        """Return ids and outputs of those that have ended."""
+        ...
+
+    async def heard(self) -> None:
+        """Return when the other process may have written since this returned; at first at once."""
+        ...

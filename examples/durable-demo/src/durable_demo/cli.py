@@ -18,7 +18,7 @@ from .evidence import Evidence
 from .outdir import OutDir, prepare
 from .run import Plan, run
 from .show import Screen
-from .storage import locate
+from .storage import locate, open_storage, shown
 
 DEFAULT_OUT = Path("build", "durable-demo")
 DEFAULT_LIMIT = 100
@@ -32,7 +32,8 @@ Study the text files of a folder with a durable pipeline, and survive a kill -9.
 A parent task fans out over the files; five steps study each of them. Some steps are
 flaky and are retried, one is slow and times out, and the report waits for an approval.
 Half-way the worker process is killed with SIGKILL, and a new one finishes the work.
-Everything is kept in one SQLite file; nothing else is needed.
+Everything is kept in one SQLite file, and nothing else is needed; or on a server of
+yours.
 
 The demo then checks what it promises against the storage and against a diary that the
 steps keep, and ends with exit code 0 only if every promise was kept."""
@@ -42,6 +43,8 @@ examples:
   durable-demo                        study this project (or the current folder)
   durable-demo ~/notes --seed 7       study your notes; let other files make trouble
   durable-demo . --ask                be asked for the approval
+  durable-demo --storage postgresql://anna@localhost/work
+                                      keep everything in a PostgreSQL database
 
 exit codes: 0 every promise was kept, 1 one was broken, 2 nothing was run, 130 interrupted"""
 
@@ -81,9 +84,10 @@ def _run(args: argparse.Namespace, given: list[str], out: OutDir) -> int:
         ask=args.ask,
         command=f"{_program()} {shlex.join(given)}".strip(),
     )
+    open_storage(plan.location)  # What is missing is said before anything is shown.
     screen = Screen.of(sys.stdout)
     screen.line(f"durable-demo studies {_what(found, names)}", style="bold")
-    screen.line(f"SQLite, no server: {_short(Path(plan.location))}, seed {args.seed}", style="dim")
+    screen.line(f"{_where(plan.location)}, seed {args.seed}", style="dim")
     screen.line()
     logging.basicConfig(filename=out.own_log, level=logging.INFO)
     try:
@@ -119,8 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--storage",
-        metavar="PATH",
-        help="keep everything in this SQLite file (a path or sqlite:///path; default: in DIR)",
+        metavar="WHERE",
+        help="keep everything in this SQLite file (a path or sqlite:///path; default: in DIR), or"
+        " on this server (postgresql://…, mysql://…, redis://…, mongodb://…)",
     )
     parser.add_argument(
         "--seed",
@@ -167,6 +172,12 @@ def _what(found: files.Found, names: Sequence[str]) -> str:
         text = f"{len(names)} of {len(found.names)} text files of {_short(found.folder)}"
         text += " (--limit)"
     return f"{text}; {found.unreadable} not readable" if found.unreadable else text
+
+
+def _where(location: str) -> str:
+    if "://" in location:
+        return shown(location)
+    return f"SQLite, no server: {_short(Path(location))}"
 
 
 def _short(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import DemoError
 from .stage import VARIABLE, Stage
+from .worker import LOCATION
 
 _PATIENCE = 20.0
 _TAIL = 15
@@ -29,7 +30,7 @@ class Worker:
         self.number = stage.worker
         self.log = log
         command = [
-            *(sys.executable, "-m", "durable_demo.worker", location),
+            *(sys.executable, "-m", "durable_demo.worker"),
             *("--name", f"worker-{stage.worker}"),
             *("--concurrency", str(concurrency), "--lease", str(lease)),
         ]
@@ -39,7 +40,8 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
-                env={**os.environ, VARIABLE: stage.dump()},
+                # Not as an argument: everybody sees those, and a URL may hold a password.
+                env={**os.environ, VARIABLE: stage.dump(), LOCATION: location},
                 # Ctrl-C is for the parent, which then tells its workers.
                 start_new_session=True,
             )

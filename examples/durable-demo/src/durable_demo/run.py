@@ -24,7 +24,7 @@ from .pipeline import PATIENCE, approval, study_folder, tasks
 from .progress import Board, look
 from .show import Screen
 from .stage import Stage
-from .storage import open_storage
+from .storage import open_storage, shown
 from .verify import PAGE_STEPS, Account, Killed
 
 CONCURRENCY = 8
@@ -157,7 +157,7 @@ class _Director:
             again=tuple(verify.ran_again(account)),
             began=began,
             ended=time.monotonic_ns(),
-            storage=plan.location,
+            storage=shown(plan.location),
             seed=plan.cast.seed,
             command=plan.command,
         )

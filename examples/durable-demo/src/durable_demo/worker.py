@@ -3,12 +3,17 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
+from typing import Final
 
 from durable_core import DurableExecutor
 
 from .pipeline import tasks
 from .storage import open_storage
+
+LOCATION: Final = "DURABLE_DEMO_STORAGE"
+"""The environment variable that names the storage."""
 
 
 async def serve(location: str, *, name: str, concurrency: int, lease: float) -> None:
@@ -34,14 +39,18 @@ async def serve(location: str, *, name: str, concurrency: int, lease: float) -> 
 def main() -> None:
     """Run the worker process."""
     parser = argparse.ArgumentParser(prog="durable-demo worker", description=__doc__)
-    parser.add_argument("location", help="where the storage is")
     parser.add_argument("--name", required=True)
     parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--lease", type=float, required=True, help="seconds")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     asyncio.run(
-        serve(args.location, name=args.name, concurrency=args.concurrency, lease=args.lease)
+        serve(
+            os.environ[LOCATION],
+            name=args.name,
+            concurrency=args.concurrency,
+            lease=args.lease,
+        )
     )
 
 

@@ -8,8 +8,8 @@ from durable_core.storage.kit import check_insert
 
 from .connections import driver_in
 from .errors import translate
-from .hints import NOTIFY, payloads
 from .inserting import insert_all
+from .notifying import NOTIFY, payloads
 from .session import Session
 from .settings import Expanded, Settings
 from .statements import BOUND_CHECKPOINT, RECORDED

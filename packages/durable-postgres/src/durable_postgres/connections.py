@@ -8,6 +8,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 
 from durable_core.storage import InvalidArgumentError
 
@@ -38,7 +39,9 @@ def open_engine(
     engine = create_async_engine(
         _asyncpg(url),
         pool_size=pool_size,
-        max_overflow=pool_size,
+        # One that is closed again after each burst would have to prepare its statements anew.
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=command_timeout,
         connect_args=connect_args,
     )
@@ -91,6 +94,15 @@ def _set_plans(adapted: Any, _record: object) -> None:
 def driver_of(pooled: PoolProxiedConnection) -> Driver:
     """Return the driver's connection of a pool's."""
     return _driver(pooled.driver_connection)
+
+
+async def give_back(pooled: PoolProxiedConnection) -> None:
+    """Return a connection to its pool.
+
+    A pool that has enough of them closes it, for which the driver sends and waits: outside of a
+    greenlet SQLAlchemy can do neither, and the connection would stay open.
+    """
+    await greenlet_spawn(pooled.close)
 
 
 def _driver(connection: Any) -> Driver:

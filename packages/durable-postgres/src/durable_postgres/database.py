@@ -9,7 +9,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from durable_core.storage import ClosedError
 
-from .connections import driver_of
+from .connections import driver_of, give_back
 from .errors import answered, original, passing, translate
 from .session import Session, Told
 from .settings import Expanded, Settings
@@ -112,9 +112,9 @@ class Database:
                     doubt=session is not None and session.doubt,
                     written=written,
                 ) from cause
-            pooled.close()
             if session.told.rows:
                 self._tell(session.told)
+            await give_back(pooled)
             return answer
 
     async def _acquire(self) -> PoolProxiedConnection:
@@ -124,7 +124,7 @@ class Database:
             if not driver_of(pooled).is_closed():
                 break
             pooled.invalidate()
-            pooled.close()
+            await give_back(pooled)
             pooled = await self.engine.raw_connection()
         return pooled
 
@@ -141,7 +141,7 @@ class Database:
                 session.driver.terminate()
         if not clean:
             pooled.invalidate()
-        pooled.close()
+        await give_back(pooled)
 
 
 def _jitter() -> float:

@@ -1,7 +1,6 @@
-"""Hints: heard on a connection of their own, sent after the commit, many in one statement."""
+"""Hints: heard on a connection of their own, handed to the listeners of this storage."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -17,80 +16,15 @@ from durable_core.storage import (
 
 from .connections import driver_of
 from .errors import original, translate
+from .notifying import Notifier
 from .session import Driver, Told
 from .settings import Settings
 from .statistics import Tally
-
-NOTIFY: Final = "SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p"
-
-_PER_ROW: Final = 0.000_2
-_LONGEST_PAUSE: Final = 0.05
-"""A busy writer's hints wait so many seconds per changed row, and so many at most."""
 
 _FIRST_RETRY: Final = 0.05
 _LONGEST_RETRY: Final = 5.0
 _ALIVE: Final = 30.0
 """Seconds between two looks whether a silent connection still lives."""
-
-
-def payloads(told: Told, sender: str) -> list[str]:
-    """Return what to send: the sender, and a queue; without one, that something finished."""
-    queues = [f"{sender} {queue}" for queue in sorted(told.ready)]
-    return [*queues, sender] if told.finished else queues
-
-
-class Notifier:
-    """Sends hints: one statement at a time, what comes meanwhile goes with the next.
-
-    Args:
-        engine: Whose pool is used.
-        settings: Names the channel.
-        tally: Where statements are counted.
-    """
-
-    def __init__(self, engine: AsyncEngine, settings: Settings, tally: Tally) -> None:
-        self.sender = secrets.token_hex(8)
-        self._engine = engine
-        self._channel = settings.channel
-        self._tally = tally
-        self._waiting = Told()
-        self._task: asyncio.Task[None] | None = None
-
-    def send(self, told: Told) -> None:
-        """Send soon."""
-        self._waiting.ready |= told.ready
-        self._waiting.finished |= told.finished
-        self._waiting.rows += told.rows
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            while self._waiting.ready or self._waiting.finished:
-                told, self._waiting = self._waiting, Told()
-                # A hint that cannot be sent is lost, as hints may be.
-                with suppress(Exception):
-                    await self._notify(payloads(told, self.sender))
-                await asyncio.sleep(min(told.rows * _PER_ROW, _LONGEST_PAUSE))
-        finally:
-            self._task = None
-
-    async def _notify(self, texts: list[str]) -> None:
-        pooled = await self._engine.raw_connection()
-        try:
-            self._tally.statements += 1
-            self._tally.commits += 1
-            await driver_of(pooled).fetch(NOTIFY, self._channel, texts)
-        except BaseException:
-            pooled.invalidate()
-            raise
-        finally:
-            pooled.close()
-
-    async def close(self) -> None:
-        """Send what waits. Idempotent."""
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Hints:
@@ -124,25 +58,34 @@ class Hints:
         """Tell listeners here at once, and those elsewhere soon, what a commit has changed."""
         if not told.ready and not told.finished:
             return
-        self.tell(told.ready, finished=told.finished)
+        self.tell(told.ready, finished=told.finished, own=True)
         if not self._settings.pooler:
             self._notifier.send(told)
 
-    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
         """Tell every listener what concerns it."""
-        ready = [Ready(queue=queue) for queue in queues]
+        ready = [Ready(queue=queue, own=own) for queue in queues]
         for listener in tuple(self._listeners):
             hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
             if finished:
-                hints.append(Finished())
+                hints.append(Finished(own=own))
             if hints:
                 listener.tell(hints)
 
     def heard(self, payload: str) -> None:
         """Take note of what another storage has sent."""
-        sender, _, queue = payload.partition(" ")
-        if sender != self._notifier.sender:
+        hint = self._notifier.heard(payload)
+        if hint is not None:
+            _, _, queue = hint.partition(" ")
             self.tell([queue] if queue else [], finished=not queue)
+
+    async def begin(self, driver: Driver) -> None:
+        """Let others know of a connection that hears them from now on."""
+        await self._notifier.begin(driver.fetch)
+
+    def end(self) -> None:
+        """That connection is gone."""
+        self._notifier.end()
 
     def reconnected(self) -> None:
         """Tell every listener that hints may have been lost."""
@@ -243,6 +186,7 @@ class _Line:
             driver.add_termination_listener(lambda _: lost.set())
             self._tally.statements += 1
             await driver.add_listener(self._channel, self._heard)
+            await self._hints.begin(driver)
             if self.begun.is_set():
                 self._hints.reconnected()
             self.begun.set()
@@ -255,6 +199,7 @@ class _Line:
                 await driver.execute("SELECT 1", timeout=_ALIVE)
         finally:
             self.driver = None
+            self._hints.end()
             driver.terminate()
 
     def _heard(self, _driver: Any, _pid: int, _channel: str, payload: object) -> None:

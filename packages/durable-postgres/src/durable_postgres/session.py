@@ -32,11 +32,16 @@ class Told:
         self.finished = False
         self.rows = 0
 
-    def forget(self) -> None:
-        """Drop everything: it was told, or it was undone."""
-        self.ready.clear()
-        self.finished = False
-        self.rows = 0
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.ready) or self.finished
+
+    def add(self, other: "Told") -> None:
+        """Tell this, too."""
+        self.ready |= other.ready
+        self.finished |= other.finished
+        self.rows += other.rows
 
 
 class Session:

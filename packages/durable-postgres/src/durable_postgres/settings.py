@@ -62,6 +62,12 @@ class Settings:
         return int.from_bytes(digest.digest(), "big", signed=True)
 
     @property
+    def listeners(self) -> int:
+        """The advisory lock that everybody shares who listens for hints."""
+        digest = hashlib.blake2b(self._namespace, digest_size=8, person=b"durable ears")
+        return int.from_bytes(digest.digest(), "big", signed=True)
+
+    @property
     def channel(self) -> str:
         """The channel of the hints."""
         digest = hashlib.blake2b(self._namespace, digest_size=16, person=b"durable hints")

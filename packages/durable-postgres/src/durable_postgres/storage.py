@@ -47,9 +47,10 @@ from .cancelling import cancel_all
 from .claiming import claim_due, claim_ids
 from .connections import check_engine, check_transaction, open_engine
 from .database import Database
-from .hints import Hints, Notifier
+from .hints import Hints
 from .inserting import insert_all
 from .leases import beat, lease_page
+from .notifying import Notifier
 from .pulse import PostgresPulse
 from .purging import CHUNK, delete_over, forget_messages, over
 from .reading import checkpoint_page, count_all, find_page, get_all
@@ -110,7 +111,7 @@ class PostgresStorage:
         schema: str = "public",
         prefix: str = "durable_",
         pooler: bool = False,
-        pool_size: int = 5,
+        pool_size: int = 8,
         connect_timeout: float = 10.0,
         command_timeout: float = 60.0,
     ) -> Self:
@@ -122,8 +123,8 @@ class PostgresStorage:
             prefix: See the class.
             pooler: Whether a pooler in transaction mode stands between; no statement is prepared
                 then, and there are no hints.
-            pool_size: Connections that stay open; twice as many are opened when needed, and one
-                more to listen for hints.
+            pool_size: Connections at most, each opened when it is first needed; one more listens
+                for hints, and one more sends heartbeats.
             connect_timeout: Seconds for connecting.
             command_timeout: Seconds for one statement, and for a connection to become free.
 

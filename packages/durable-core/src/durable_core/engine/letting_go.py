@@ -21,7 +21,8 @@ from ..storage import (
 from ..storage.kit import changed
 from .decide import poison_phase
 from .held import Held, LostError
-from .run import ABOUT_THE_ITEM, Run, Services, child_conflict
+from .run import ABOUT_THE_ITEM, Run, child_conflict
+from .services import Services
 
 _LOG = logging.getLogger("durable.run")
 _LET_GO = frozenset({ApplyOutcome.APPLIED, ApplyOutcome.ALREADY})

@@ -39,10 +39,10 @@ from .run import (
     ABOUT_THE_ITEM,
     LetGoError,
     Run,
-    Services,
     UnfitError,
     deadline_of,
 )
+from .services import Services
 from .slots import Slots
 
 _LOG = logging.getLogger("durable.run")

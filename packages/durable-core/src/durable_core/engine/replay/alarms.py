@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..clock import Timer, short_wait_us
-from ..run import Services
+from ..services import Services
 from .operations import StepOperation, TimerOperation
 
 Timed = TimerOperation | StepOperation

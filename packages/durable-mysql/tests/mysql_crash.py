@@ -1,17 +1,14 @@
-"""The work of the crash tests: every kind of task, each with a result that can be foretold."""
+"""The work of the kill test, whose results can be foretold, and the process that is killed."""
 
 import asyncio
 import random
+from multiprocessing.connection import Connection
 
-from durable_core import (
-    Again,
-    Done,
-    FanOut,
-    Joined,
-    RetryPolicy,
-    Tasks,
-    current,
-)
+from durable_core import DurableExecutor, FanOut, Joined, RetryPolicy, Tasks, current
+from durable_mysql import MySQLStorage
+
+LEASE = 1.0
+NEVER_POISON = 10_000
 
 tasks = Tasks()
 _pause = random.Random(7)
@@ -21,11 +18,6 @@ _pause = random.Random(7)
 async def square(number: int) -> int:
     await asyncio.sleep(_pause.random() * 0.02)
     return number * number
-
-
-@tasks.task
-def in_thread(number: int) -> int:
-    return number + 1
 
 
 @tasks.task(retries=RetryPolicy(1000, delay=0.01))
@@ -55,15 +47,7 @@ def nested(number: int) -> FanOut[int]:
     return FanOut(number, [fan_out.call(index) for index in range(number % 4)])
 
 
-sequence = tasks.sequence("sequence", square, in_thread, flaky)
-
-
-@tasks.task
-async def look(number: int) -> Again | Done[int]:
-    return Done(number) if current().iteration >= number % 3 else Again()
-
-
-poll = tasks.loop("poll", look, max_iterations=10, delay=0.02)
+sequence = tasks.sequence("sequence", square, flaky)
 approval = tasks.sleeping("approval", int, timeout=600)
 
 
@@ -74,15 +58,36 @@ async def approved(number: int) -> FanOut[int]:
 
 def expected(name: str, number: int) -> int:
     """Return what an execution must end with."""
-    squares = [sum(i * i for i in range(count)) for count in range(8)]
-    fan = {n: n + squares[n % 7] for n in range(number + 7)}
+    fan = {n: n + sum(i * i for i in range(n % 7)) for n in range(number + 7)}
     return {
         "square": number * number,
-        "in_thread": number + 1,
         "flaky": -number,
         "fan_out": fan[number],
         "nested": number + sum(fan[i] for i in range(number % 4)),
-        "sequence": -(number * number + 1),
-        "poll": number,
+        "sequence": -number * number,
         "approved": number + 1000 + number,
     }[name]
+
+
+def executor_on(url: str, prefix: str, *, client_only: bool = False) -> DurableExecutor:
+    """Return an executor that counts every kill as bad luck."""
+    return DurableExecutor(
+        MySQLStorage.from_url(url, prefix=prefix),
+        tasks=tasks,
+        concurrency=8,
+        lease=LEASE,
+        poll_interval=0.2,
+        crash_limit=NEVER_POISON,
+        client_only=client_only,
+    )
+
+
+def work(url: str, prefix: str, ready: Connection) -> None:
+    """Run an executor for ever; tell once it is at work."""
+    asyncio.run(_work(url, prefix, ready))
+
+
+async def _work(url: str, prefix: str, ready: Connection) -> None:
+    async with executor_on(url, prefix):
+        ready.send("at work")
+        await asyncio.Event().wait()
