@@ -12,10 +12,12 @@ from .inserting import insert_all
 from .notifying import NOTIFY, payloads
 from .session import Session
 from .settings import Expanded, Settings
-from .statements import BOUND_CHECKPOINT, RECORDED
+from .statements import BOUND_CHECKPOINT, CHECKPOINT
 from .statistics import Tally
 
 T = TypeVar("T")
+
+_RECORDED = f"{CHECKPOINT} RETURNING name"
 
 _ANYBODY = "-"
 """The sender of hints that concern listeners here, too."""
@@ -72,7 +74,7 @@ class Bound:
             if not held:
                 return False
             ids, names, values = [execution_id], [name], [value]
-            return bool(await session.write(RECORDED, now, ids, names, values))
+            return bool(await session.write(_RECORDED, now, ids, names, values))
 
         return await self._call(work)
 

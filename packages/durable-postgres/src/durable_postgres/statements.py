@@ -397,6 +397,3 @@ BOUND_CHECKPOINT: Final = (
     "SELECT 1 FROM ~executions WHERE id = $1 AND owner = $2 AND gen = $3 FOR UPDATE"
 )
 """The row under its token, locked: nobody reaps it until the transaction ends."""
-
-RECORDED: Final = f"{CHECKPOINT} RETURNING name"
-"""Checkpoints, and the names of those that are new."""
