@@ -24,12 +24,10 @@ async def test_an_order_that_waits_survives_its_executors(place: Place) -> None:
     async with place.executor(tasks=orders.tasks) as executor:
         grace = timedelta(seconds=1.5)
         handle = await executor.enqueue(orders.order.with_options(id="order-17"), "17", grace)
-        await reached(handle, Status.SLEEPING)
-        assert not executor.running
+        await reached(handle, Status.SLEEPING, executor)
     async with place.executor(tasks=orders.tasks) as executor:
         handle = await executor.handle(orders.order, "order-17")
-        await reached(handle, Status.WAITING_FOR_CHILDREN)
-        assert not executor.running
+        await reached(handle, Status.WAITING_FOR_CHILDREN, executor)
     async with place.executor(tasks=orders.tasks) as executor:
         payload = orders.Packed(["box"])
         sent = await executor.send_event(orders.packed, key="17", payload=payload)

@@ -90,7 +90,11 @@ class Place:
         await self.author.drop(self.namespace)
 
 
-async def reached(handle: Handle[Any], status: Status) -> None:
-    """Wait until an execution has a status that nobody is told of."""
+async def reached(
+    handle: Handle[Any], status: Status, executor: DurableExecutor | None = None
+) -> None:
+    """Wait until an execution has a status that nobody is told of, and the executor let it go."""
     while await handle.status() is not status:  # noqa: ASYNC110 - there is no such event
+        await asyncio.sleep(0.02)
+    while executor is not None and handle.id in executor.running:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.02)
