@@ -198,7 +198,7 @@ class StepFailedError(DurableError):
         timed_out: Whether the last attempt took too long.
     """
 
-    def __init__(self, step: str, info: ErrorInfo, *, timed_out: bool = False) -> None:
+    def __init__(self, step: str, info: ErrorInfo, timed_out: bool = False) -> None:  # noqa: FBT001, FBT002 - pickled by position
         super().__init__(step, info, timed_out)
         self.step = step
         self.info = info
