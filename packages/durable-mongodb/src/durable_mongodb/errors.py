@@ -225,6 +225,8 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
 
 
 def _of_driver(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
+    if isinstance(error, ConfigurationError) and "essions are not supported" in str(error):
+        return PermanentError, HOW_TO
     for kinds, verdict in _NOT_SENT:
         if isinstance(error, kinds):
             return verdict
