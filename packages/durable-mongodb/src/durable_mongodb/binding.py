@@ -71,9 +71,10 @@ class Bound:
             if row is None:
                 return False
             there = {"_id": point_id(execution_id, name)}
-            if not await session.find(CHECKPOINTS, there, fields={"_id": 1}):
-                doc = point_doc(execution_id, name, value, now, row["points"])
-                await session.insert(CHECKPOINTS, [doc])
+            if await session.find(CHECKPOINTS, there, fields={"_id": 1}):
+                return False
+            doc = point_doc(execution_id, name, value, now, row["points"])
+            await session.insert(CHECKPOINTS, [doc])
             return True
 
         return await self._call(work)

@@ -12,11 +12,17 @@ from .connections import driver_in
 from .database import Database
 from .errors import translate
 from .inserting import insert_all
-from .literals import name, text
+from .literals import name as name_literal, text
 from .notifying import notes
 from .server import look_at
 from .session import Session
-from .statements import BOUND_CHECKPOINT, BOUND_NOTE, BOUND_NOTIFY, SOMEBODY_LISTENS
+from .statements import (
+    BOUND_CHECKPOINT,
+    BOUND_NOTE,
+    BOUND_NOTIFY,
+    RECORDED,
+    SOMEBODY_LISTENS,
+)
 
 T = TypeVar("T")
 
@@ -47,7 +53,7 @@ class Bound:
             if queues and await session.rows(session.fill(SOMEBODY_LISTENS)):
                 # Nobody else has a row of this name, so nobody waits for this transaction.
                 sender = text(secrets.token_hex(16))
-                rows = [BOUND_NOTE % (sender, name(queue)) for queue in queues]
+                rows = [BOUND_NOTE % (sender, name_literal(queue)) for queue in queues]
                 await session.write(f"{session.texts[BOUND_NOTIFY]}{', '.join(rows)}")
             return answers
 
@@ -69,10 +75,14 @@ class Bound:
             held = await session.rows(
                 session.fill(BOUND_CHECKPOINT, text(execution_id), owner, gen)
             )
-            if held:
-                async with session.transaction():
-                    write_checkpoints(session, [(execution_id, name, value)], now)
-            return bool(held)
+            if not held:
+                return False
+            key = (text(execution_id), name_literal(name))
+            if await session.rows(session.fill(RECORDED, *key)):
+                return False
+            async with session.transaction():
+                write_checkpoints(session, [(execution_id, name, value)], now)
+            return True
 
         return await self._call(work)
 

@@ -230,6 +230,11 @@ BOUND_CHECKPOINT: Final = (
 )
 """The row under its token, locked: nobody reaps it until the transaction ends."""
 
+RECORDED: Final = (
+    "SELECT 1 FROM ~checkpoints WHERE execution_id = %s AND name = %s LIMIT 1 FOR UPDATE"
+)
+"""Whether a name is recorded: as of now, also where the caller's transaction reads a snapshot."""
+
 # --- hints -------------------------------------------------------------------------------------
 
 _NOW: Final = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"

@@ -91,6 +91,9 @@ class Engine:
         self.rows = NewRows(max_input=settings.max_input)
         self.shutdown_signal = Signal()
         self._workers = Workers(threads=settings.threads, processes=settings.processes)
+        self.waiters = Waiters(
+            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
+        )
         self.slots = Slots(settings.concurrency, self._place_freed)
         self._holding = Holding(
             slots=self.slots,
@@ -117,6 +120,8 @@ class Engine:
                 max_output=settings.max_output,
                 lease_valid=lambda: self.heart.valid,
                 ready=self._ready,
+                watch=self.waiters.add,
+                unwatch=self.waiters.remove,
             ),
             tasks=tasks,
             slots=self.slots,
@@ -151,9 +156,6 @@ class Engine:
             start=self.runner.start,
             held=self._known,
             poll=self._poll,
-        )
-        self.waiters = Waiters(
-            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
         )
         self._outside = Outside(
             self.writer,

@@ -298,7 +298,7 @@ class Run:
         policy = policy or self.policy
         record = self.record
         phase = final or result.phase
-        if not result.error.retryable or record.attempt >= policy.retries:
+        if not result.error.retryable or not policy.allows(record.attempt):
             return self.failed(phase, result.error)
         now = self.services.time.now()
         due = now + policy.next_delay_us(record.attempt, self.services.random)

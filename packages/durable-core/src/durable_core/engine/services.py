@@ -9,6 +9,7 @@ from .calls import NewRows
 from .clock import Clock, StorageTime
 from .holding import Holding
 from .hooks import HookRelay
+from .waiters import Waiter
 from .workers import Workers
 from .writer import Writer
 
@@ -21,6 +22,8 @@ class Services:
         max_output: Bytes that an output may have.
         lease_valid: Whether the lease has not run out (ENGINE-8).
         ready: Called when something became claimable at once.
+        watch: Asks to be told when an execution ends.
+        unwatch: Takes that back.
     """
 
     writer: Writer
@@ -35,6 +38,8 @@ class Services:
     max_output: int
     lease_valid: Callable[[], bool]
     ready: Callable[[], None]
+    watch: Callable[[str, Waiter], None]
+    unwatch: Callable[[str, Waiter], None]
 
     def tell_enqueued(self, children: Sequence[NewExecution]) -> None:
         """Tell the hooks of children that were stored."""
