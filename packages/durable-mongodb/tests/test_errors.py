@@ -187,6 +187,9 @@ async def test_users_and_their_rights(tmp_path: Path) -> None:
             await storage.insert(items=[new("b", owner="anna")], now=NOW)
             with pytest.raises(OperationFailure, match="has been aborted"):
                 await _reaped_in_the_middle(storage, at("good"))
+            # Whoever was only thought dead goes on.
+            (answer,) = await storage.cancel(ids=["nobody"], request="r", now=NOW)
+            assert answer.outcome.value == "missing"
         async with _closed(at("blind")) as storage:
             await storage.setup()
             assert not storage.capabilities.push
