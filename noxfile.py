@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,9 +120,9 @@ def _targets(session: nox.Session) -> dict[str, Path]:
     return {name: known[name] for name in wanted}
 
 
-def _install_servers(session: nox.Session) -> None:
+def _install_servers(session: nox.Session, names: Iterable[str] | None = None) -> None:
     try:
-        servers.install()
+        servers.install(names)
     except servers.NotAvailableError as error:
         session.error(str(error))
 
@@ -129,6 +130,7 @@ def _install_servers(session: nox.Session) -> None:
 @contextmanager
 def _servers(session: nox.Session, names: Sequence[str]) -> Generator[None]:
     """Let the session's programs find the servers that targets need."""
+    _install_servers(session, names)
     try:
         with servers.servers(names) as environment:
             session.env.update(environment)
@@ -137,27 +139,49 @@ def _servers(session: nox.Session, names: Sequence[str]) -> Generator[None]:
         session.error(f"NOT RUN: {error}")
 
 
-def _certify(session: nox.Session, program: str, name: str, file: Path, folder: Path) -> None:
-    certificate = folder / f"{name}.json"
+def _certify(session: nox.Session, program: Path, files: Mapping[str, Path], folder: Path) -> None:
+    """Certify storages, as many at a time as there are processors, and show what each one said.
+
+    Args:
+        session: Fails if one of them is not certified.
+        program: `durable-conformance`.
+        files: Name of a storage -> the file that certifies it.
+        folder: Where certificates are written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    certificate.unlink(missing_ok=True)
-    try:
-        with servers.servers([name]) as environment:
-            session.run(
-                program, "certify", str(file), "--target", name,
-                "--certificate", str(certificate), env=dict(environment),
-            )  # fmt: skip
-    except servers.NotAvailableError as error:
-        session.error(f"{name} NOT RUN: {error}")
+    environment = {name: value for name, value in session.env.items() if value is not None}
+
+    def certify_one(name: str) -> str | None:
+        certificate = folder / f"{name}.json"
+        certificate.unlink(missing_ok=True)
+        command = [str(program), "certify", files[name].name, "--target", name]
+        with tempfile.TemporaryFile() as output:
+            try:
+                with servers.servers([name]) as found:
+                    done = subprocess.run(
+                        [*command, "--certificate", str(certificate)], check=False,
+                        cwd=files[name].parent, env={**os.environ, **environment, **found},
+                        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                    )  # fmt: skip
+            except servers.NotAvailableError as error:
+                return f"{name} NOT RUN: {error}"
+            output.seek(0)
+            print(f"\n=== {name}\n{output.read().decode(errors='replace')}", flush=True)
+        return f"{name} is not certified" if done.returncode else None
+
+    _install_servers(session, files)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        failures = [failure for failure in pool.map(certify_one, files) if failure is not None]
+    if failures:
+        session.error("; ".join(failures))
 
 
 @nox.session
 def certify(session: nox.Session) -> None:
     """Certify storages; certificates go to build/certificates (posargs: memory, postgres, …)."""
     _enter(session)
-    program = str(VENV / "bin" / "durable-conformance")
-    for name, file in _targets(session).items():
-        _certify(session, program, name, file.relative_to(ROOT), workspace.CERTIFICATES)
+    program = VENV / "bin" / "durable-conformance"
+    _certify(session, program, _targets(session), workspace.CERTIFICATES)
 
 
 @nox.session
@@ -203,13 +227,16 @@ def wheels(session: nox.Session) -> None:
         )  # fmt: skip
     session.install("--require-hashes", "-r", "requirements/certify.txt")
     session.install("--no-deps", *(str(wheel) for wheel in sorted(folder.glob("*.whl"))))
-    for name, file in _targets(session).items():
-        # Away from the tree: neither its sources nor its pytest settings may help.
-        with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
+    # Away from the tree: neither its sources nor its pytest settings may help.
+    with tempfile.TemporaryDirectory(prefix="durable-wheels-") as place:
+        files: dict[str, Path] = {}
+        for name, file in _targets(session).items():
+            files[name] = Path(place) / name / file.name
+            files[name].parent.mkdir()
             for module in (file, *workspace.helpers(file)):
-                shutil.copy(module, place)
-            with session.chdir(place):
-                _certify(session, "durable-conformance", name, Path(file.name), BUILD / "wheels")
+                shutil.copy(module, files[name].parent)
+        program = Path(session.bin) / "durable-conformance"
+        _certify(session, program, files, BUILD / "wheels")
 
 
 @nox.session(python=workspace.pythons(), venv_backend="venv")
@@ -227,14 +254,12 @@ def containers(session: nox.Session) -> None:
     _enter(session)
     known = workspace.targets()
     names = session.posargs or [name for name in images.IMAGES if name in known]
-    program = str(VENV / "bin" / "durable-conformance")
+    program = VENV / "bin" / "durable-conformance"
     try:
         os.environ.update(images.images(names))
     except servers.NotAvailableError as error:
         session.error(str(error))
-    for name in names:
-        file = known[name].relative_to(ROOT)
-        _certify(session, program, name, file, BUILD / "containers")
+    _certify(session, program, {name: known[name] for name in names}, BUILD / "containers")
 
 
 @nox.session(venv_backend="venv")
@@ -249,11 +274,11 @@ def majors(session: nox.Session) -> None:
         )
     if not folders:
         session.error("the wheel brings no server for this machine: name folders of programs")
-    program = str(VENV / "bin" / "durable-conformance")
-    file = workspace.targets()["postgres"].relative_to(ROOT)
+    program = VENV / "bin" / "durable-conformance"
+    file = workspace.targets()["postgres"]
     for folder in folders:
         os.environ[servers.postgres.BIN] = session.env[servers.postgres.BIN] = str(folder)
-        _certify(session, program, "postgres", file, BUILD / "majors" / folder.parent.name)
+        _certify(session, program, {"postgres": file}, BUILD / "majors" / folder.parent.name)
         _run(session, "pytest", "-n", "2", "packages/durable-postgres/tests")
     del os.environ[servers.postgres.BIN]
 

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import postgres
+from serving import mariadb, mongodb, mysql, postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -24,9 +24,15 @@ __all__ = [
     "Room",
     "free_port",
     "install",
+    "mariadb",
+    "mongodb",
+    "mysql",
     "other_user",
     "postgres",
+    "redis",
+    "redis_cluster",
     "servers",
+    "valkey",
 ]
 
 
@@ -46,7 +52,16 @@ class Room(Protocol):
         ...
 
 
-ROOMS: Mapping[str, Room] = {"postgres": postgres}
+ROOMS: Mapping[str, Room] = {
+    "mariadb": mariadb,
+    "mongodb": mongodb,
+    "mongodb-motor": mongodb,
+    "mysql": mysql,
+    "postgres": postgres,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+    "valkey": valkey,
+}
 """By the name of the target that needs the server; other targets need none."""
 
 
@@ -63,12 +78,11 @@ def install(names: Iterable[str] | None = None) -> None:
 
 @contextmanager
 def servers(names: Iterable[str]) -> Generator[Mapping[str, str]]:
-    """Yield the environment with the servers that targets need, installed and started in turn."""
+    """Yield the environment with the servers that targets need, started in turn."""
     environment: dict[str, str] = {}
     with ExitStack() as stack:
         for name in names:
             if name in ROOMS:
-                ROOMS[name].install()
                 environment |= stack.enter_context(ROOMS[name].serve())
         yield environment
 
@@ -80,6 +94,7 @@ def main(arguments: list[str]) -> int:
             ROOMS[room].restart(Path(folder))
             return 0
         case ["run", names, "--", *command] if command:
+            install(names.split(","))
             with servers(names.split(",")) as environment:
                 return subprocess.run(
                     command, check=False, env={**os.environ, **environment}

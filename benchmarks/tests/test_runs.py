@@ -176,7 +176,10 @@ def test_a_missing_or_silent_reference_is_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--storage", "paper"], "there is no paper; there are memory, sqlite, postgres"),
+        (
+            ["--storage", "paper"],
+            "there is no paper; there are memory, sqlite, postgres, redis, valkey",
+        ),
         (["--workload", "W1,W77"], "there is no W77"),
         (["--storage", ""], "empty choice"),
         (["--quick", "--full"], "not allowed with"),

@@ -61,6 +61,8 @@ class CallersTransaction:
 class Bound(Broken):
     """Honest: the base of those that are not."""
 
+    looks_at_names: ClassVar = True
+
     @classmethod
     def author(cls) -> type[StorageConformance]:
         class TestBound(InMemory):
@@ -156,10 +158,16 @@ class Inside:
         held = None if row is None or row.owner is None else row.token
         if not self._storage.lets_in(held, token):
             return False
+        if self._storage.looks_at_names and self._recorded(execution_id, name):
+            return False
         point = Checkpoint(name=name, value=value, created_at=now)
         self._caller.points.append((execution_id, point))
         self._storage.pin(execution_id)
         return True
+
+    def _recorded(self, execution_id: str, name: str) -> bool:
+        there = {point.name for id_, point in self._caller.points if id_ == execution_id}
+        return name in there or name in self._storage.tables().checkpoints.get(execution_id, {})
 
 
 class CommitsAtOnce(Bound):
@@ -202,3 +210,8 @@ class PinsNothing(Bound):
 
     def pin(self, execution_id: str) -> None:
         pass
+
+
+class RecordsAgain(Bound):
+    promise, fault = "BIND-4", "a name that is recorded already is no reason to refuse"
+    looks_at_names: ClassVar = False

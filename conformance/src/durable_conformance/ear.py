@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from durable_core.storage import Finished, Hint, Listen, Ready, Reconnected, Storage
 
@@ -23,7 +24,8 @@ class Ear:
 
     def add(self, hint: Hint) -> None:
         """Take note of a hint."""
-        self.heard.append(hint)
+        # Whose call it is about makes no difference to what was promised.
+        self.heard.append(hint if isinstance(hint, Reconnected) else replace(hint, own=False))
         self._more.set()
 
     async def hears(self, *wanted: Hint, since: int = 0) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ async def listening(storage: SQLiteStorage, *queues: str) -> AsyncGenerator[Asyn
 
 
 async def soon(hints: AsyncIterator[Hint]) -> Hint:
-    """Return the next hint."""
+    """Return the next hint, whosever call it is about."""
     async with asyncio.timeout(20):
-        return await anext(hints)
+        hint = await anext(hints)
+    return hint if isinstance(hint, Reconnected) else replace(hint, own=False)
 
 
 async def silent(hints: AsyncIterator[Hint], storage: SQLiteStorage) -> None:
@@ -73,6 +75,18 @@ async def test_what_concerns_nobody_is_not_told(tmp_path: Path) -> None:
         await other.reap(now=NOW, limit=9)
         await other.claim(executor=ANNA, tasks=["work"], queues=["theirs"], limit=9, now=NOW)
         await silent(hints, other)
+
+
+async def test_hints_tell_own_calls_from_those_of_others(tmp_path: Path) -> None:
+    async with (
+        opened(tmp_path / "work.db") as storage,
+        opened(tmp_path / "work.db") as other,
+        listening(storage) as hints,
+    ):
+        await storage.insert(items=[new("mine")], now=NOW)
+        assert await anext(hints) == Ready(queue="default", own=True)
+        await other.insert(items=[new("yours")], now=NOW)
+        assert await anext(hints) == Ready(queue="default", own=False)
 
 
 async def test_hints_of_another_storage_on_the_file(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ ROOMS: Final[Mapping[str, str]] = {
     "memory": "memory",
     "sqlite": "sqlite",
     "postgres": "postgres",
+    "redis": "redis",
+    "valkey": "redis",
 }
 """Target → the module here that serves it."""
 

@@ -15,7 +15,7 @@ from durable_core.storage import (
 
 from ..author import Author, CallersTransaction
 from ..checking import promises
-from ..moves import finish, new, row_of
+from ..moves import finish, keep, new, row_of
 from ..stage import ANNA, HOUR, NOW, Stage
 
 _BLOCKED = 1.0
@@ -129,6 +129,25 @@ class BindChecks(Author):
                     await caller.commit()
             found = [(point.name, point.value) for point in await stage.checkpoints("a")]
             assert found == ([("step", b"1")] if commit else [])
+
+    @promises("BIND-4")
+    async def test_bind_4_refuses_a_recorded_name(self, stage: Stage) -> None:
+        """What was recorded is not recorded again, whoever recorded it: its value stays."""
+        row = await stage.hold("a")
+        await stage.apply(keep(row, checkpoints={"kept": b"1"}))
+        async with self.transaction(stage.storage) as caller:
+            assert await bound(stage.storage, caller).checkpoint(
+                execution_id="a", token=row.token, name="bound", value=b"1", now=NOW
+            )
+            await caller.commit()
+        for name in ("kept", "bound"):
+            async with self.transaction(stage.storage) as caller:
+                assert not await bound(stage.storage, caller).checkpoint(
+                    execution_id="a", token=row.token, name=name, value=b"2", now=NOW
+                )
+                await caller.rollback()
+        points = [(point.name, point.value) for point in await stage.checkpoints("a")]
+        assert points == [("kept", b"1"), ("bound", b"1")]
 
     @promises("BIND-4")
     async def test_bind_4_excludes_reaping(self, stage: Stage) -> None:

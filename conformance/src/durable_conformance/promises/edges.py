@@ -36,8 +36,8 @@ BIND = area(
         hook=Hook.TRANSACTION,
     ),
     Draft(
-        """A bound checkpoint under a stale token is refused; under the current one it excludes
-        reaping until the transaction ends.""",
+        """A bound checkpoint under a stale token, or of a name that is recorded, is refused; under
+        the current token it excludes reaping until the transaction ends.""",
         requires="bind_checkpoint",
         hook=Hook.TRANSACTION,
     ),

@@ -6,11 +6,14 @@ from .engine.log_hooks import LoggingHooks
 from .errors import (
     ChildrenFailedError,
     DurableError,
+    EventConflictError,
+    EventTimeoutError,
     ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
     ExecutionNotFoundError,
     ExecutionTimedOutError,
+    ExpectedError,
     FinalizeFailedError,
     IdConflictError,
     InputError,
@@ -19,9 +22,14 @@ from .errors import (
     OptionError,
     OutputError,
     PayloadTooLargeError,
+    PlanAbortedError,
+    RecordMismatchError,
+    RecordTooLargeError,
+    StepFailedError,
     TaskDefinitionError,
     UnknownTaskError,
     WaitTimeoutError,
+    WorkflowError,
 )
 from .executor import BoundExecutor, DurableExecutor, Execution, Executions, Handle
 from .failure import ErrorInfo
@@ -29,15 +37,21 @@ from .options import RetryPolicy
 from .storage import CancelOutcome, MemoryStorage, Status, Storage, StorageError, WakeOutcome
 from .storage.adapters import MethodMetrics
 from .tasks.context import Context, current
+from .tasks.events import Event
 from .tasks.kinds import LoopTask, ParentTask, SequenceTask, SleepingTask
+from .tasks.plan import PlanResult, PlanStep, PlanTask
+from .tasks.plan_view import PlanView, StepResult, StepState
 from .tasks.registry import Tasks
-from .tasks.results import Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
+from .tasks.results import Abort, Again, ChildResult, Done, FanOut, Joined, LoopResult, ParentResult
 from .tasks.signal import Signal
 from .tasks.task import AsyncTask, Call, SyncTask, Task
+from .tasks.workflow import WorkflowContext
+from .tasks.workflow_task import WorkflowTask
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Abort",
     "Again",
     "AsyncTask",
     "BoundExecutor",
@@ -51,6 +65,9 @@ __all__ = [
     "DurableError",
     "DurableExecutor",
     "ErrorInfo",
+    "Event",
+    "EventConflictError",
+    "EventTimeoutError",
     "Execution",
     "ExecutionCancelledError",
     "ExecutionError",
@@ -58,6 +75,7 @@ __all__ = [
     "ExecutionNotFoundError",
     "ExecutionTimedOutError",
     "Executions",
+    "ExpectedError",
     "FanOut",
     "FinalizeFailedError",
     "Handle",
@@ -78,12 +96,22 @@ __all__ = [
     "ParentResult",
     "ParentTask",
     "PayloadTooLargeError",
+    "PlanAbortedError",
+    "PlanResult",
+    "PlanStep",
+    "PlanTask",
+    "PlanView",
+    "RecordMismatchError",
+    "RecordTooLargeError",
     "RetryPolicy",
     "SequenceTask",
     "Serializer",
     "Signal",
     "SleepingTask",
     "Status",
+    "StepFailedError",
+    "StepResult",
+    "StepState",
     "Storage",
     "StorageError",
     "SyncTask",
@@ -93,6 +121,9 @@ __all__ = [
     "UnknownTaskError",
     "WaitTimeoutError",
     "WakeOutcome",
+    "WorkflowContext",
+    "WorkflowError",
+    "WorkflowTask",
     "compressed",
     "current",
 ]

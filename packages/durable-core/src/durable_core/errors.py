@@ -1,6 +1,7 @@
 """Every exception that durable raises on purpose; storage errors are in `durable_core.storage`."""
 
 import textwrap
+from typing import Final, Literal
 
 from .failure import ErrorInfo
 
@@ -135,3 +136,89 @@ class ExecutionCancelledError(ExecutionError):
 
 class FinalizeFailedError(ExecutionError):
     """The children of a parent ended, but its finalizer failed; see `info`."""
+
+
+EXPECTED: Final = {
+    "expected: it ends this step, and the plan goes on": "task",
+    "expected: it ends the plan": "workflow",
+}
+"""Notes by which an expected error is known where only its record is left."""
+
+
+class ExpectedError(NonRetryableError):
+    """Raise it, or a subclass, in a step of a plan: a failure that is part of the plan.
+
+    The step is not tried again. Anywhere else it is a `NonRetryableError`.
+
+    Args:
+        message: Why.
+        scope: ``"task"`` ends this step and lets the plan go on; ``"workflow"`` ends the plan.
+    """
+
+    def __init__(self, message: str, scope: Literal["task", "workflow"] = "task") -> None:
+        super().__init__(message)
+        if scope not in EXPECTED.values():
+            msg = f"the scope of an ExpectedError must be 'task' or 'workflow', not {scope!r}"
+            raise OptionError(msg)
+        self.scope = scope
+        self.add_note(next(note for note, means in EXPECTED.items() if means == scope))
+
+
+class PlanAbortedError(DurableError):
+    """A step has ended its plan, as it was to: by an `ExpectedError` or `Abort` of that scope."""
+
+
+class WorkflowError(DurableError):
+    """A durable function does what it must not: awaits the outside, or calls what only steps may.
+
+    The message says what, and what to do instead.
+    """
+
+
+class RecordMismatchError(WorkflowError):
+    """A durable function, run again, does not do what its record says it did.
+
+    The execution ends with it: going on could only give a wrong answer. The message names both.
+    """
+
+
+class RecordTooLargeError(WorkflowError):
+    """A durable function has recorded more than is allowed; `continue_as_new` begins a new one."""
+
+
+class StepFailedError(DurableError):
+    """A step of a durable function has failed for good; raised where the step is awaited.
+
+    The original exception is not there, because it is not when the function is run again: what
+    is known of it is `info`.
+
+    Attributes:
+        step: The step's name.
+        info: The error as it was recorded.
+        timed_out: Whether the last attempt took too long.
+    """
+
+    def __init__(self, step: str, info: ErrorInfo, timed_out: bool = False) -> None:  # noqa: FBT001, FBT002 - pickled by position
+        super().__init__(step, info, timed_out)
+        self.step = step
+        self.info = info
+        self.timed_out = timed_out
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the original exception was exactly of this class, by its qualified name."""
+        return self.info.type == f"{kind.__module__}.{kind.__qualname__}"
+
+    def __str__(self) -> str:
+        """Return the step and the error, then the recorded traceback, indented."""
+        head = f"step {self.step!r} failed: {self.info}"
+        if not self.info.traceback:
+            return head
+        return f"{head}\n{textwrap.indent(self.info.traceback, '    ')}"
+
+
+class EventTimeoutError(DurableError, TimeoutError):
+    """Nobody sent the event in time; raised by `WorkflowContext.wait_for`."""
+
+
+class EventConflictError(DurableError):
+    """Another execution waits for the event of this key; raised by `WorkflowContext.wait_for`."""

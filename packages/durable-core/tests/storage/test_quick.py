@@ -84,6 +84,18 @@ def test_a_copy_differs_in_what_was_asked_for_alone() -> None:
     assert other == replace(quick, second="c")
 
 
+def test_a_subclass_stays_what_it_is() -> None:
+    class Loose(_Quick):
+        """Has a dictionary, as classes without slots have."""
+
+    loose = Loose(first=1)
+    assert type(loose) is Loose
+    assert (loose.first, loose.second) == (1, "b")
+    other = changed(loose, second="c")
+    assert type(other) is Loose
+    assert other.second == "c"
+
+
 def test_a_copy_has_no_new_fields() -> None:
     with pytest.raises(AttributeError, match="third"):
         changed(_Quick(first=1), third=3)

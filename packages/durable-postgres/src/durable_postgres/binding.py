@@ -17,6 +17,8 @@ from .statistics import Tally
 
 T = TypeVar("T")
 
+_RECORDED = f"{CHECKPOINT} RETURNING name"
+
 _ANYBODY = "-"
 """The sender of hints that concern listeners here, too."""
 
@@ -69,9 +71,10 @@ class Bound:
 
         async def work(session: Session) -> bool:
             held = await session.rows(BOUND_CHECKPOINT, execution_id, token.owner, token.gen)
-            if held:
-                await session.write(CHECKPOINT, now, [execution_id], [name], [value])
-            return bool(held)
+            if not held:
+                return False
+            ids, names, values = [execution_id], [name], [value]
+            return bool(await session.write(_RECORDED, now, ids, names, values))
 
         return await self._call(work)
 

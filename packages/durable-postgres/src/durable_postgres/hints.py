@@ -58,17 +58,17 @@ class Hints:
         """Tell listeners here at once, and those elsewhere soon, what a commit has changed."""
         if not told.ready and not told.finished:
             return
-        self.tell(told.ready, finished=told.finished)
+        self.tell(told.ready, finished=told.finished, own=True)
         if not self._settings.pooler:
             self._notifier.send(told)
 
-    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
         """Tell every listener what concerns it."""
-        ready = [Ready(queue=queue) for queue in queues]
+        ready = [Ready(queue=queue, own=own) for queue in queues]
         for listener in tuple(self._listeners):
             hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
             if finished:
-                hints.append(Finished())
+                hints.append(Finished(own=own))
             if hints:
                 listener.tell(hints)
 

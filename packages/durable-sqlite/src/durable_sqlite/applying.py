@@ -16,7 +16,7 @@ from durable_core.storage import (
     Settle,
     Transition,
 )
-from durable_core.storage.kit import fresh_children, refusal, values_of
+from durable_core.storage.kit import born_held, fresh_children, refusal, values_of
 
 from .bulk import finish_rows, finish_shape, pieces
 from .records import changed_head
@@ -124,12 +124,13 @@ def _add_children(
     writing: Writing, children: list[NewExecution], now: int
 ) -> tuple[int, list[str]]:
     """Insert children; return how many are unfinished, and the ids of those that are held."""
-    plain, _ = add_rows(writing, [child for child in children if child.wake_key is None], now)
+    plain = [child for child in children if child.wake_key is None]
+    add_rows(writing, plain, now)
     sleepers = [
         add_sleeper(writing, child, now) for child in children if child.wake_key is not None
     ]
     unfinished = len(plain) + sum(not child.finished for child in sleepers)
-    return unfinished, [child.id for child in plain if child.owner is not None]
+    return unfinished, [child.id for child in plain if born_held(child, now)]
 
 
 def _fresh_children(writing: Writing, item: Keep | Release) -> list[NewExecution] | int:

@@ -164,7 +164,7 @@ def _insert_plain(items: Sequence[NewExecution], now: int) -> Plan[list[Inserted
     answers: list[Inserted] = []
     for piece in pieces(items):
         rows = [born(item, now) for item in piece]
-        parameters = [birth_row(item, row, now) for item, row in zip(piece, rows, strict=True)]
+        parameters = [birth_row(item, now) for item in piece]
         made = yield INSERT_RETURNING[len(piece)], [*chain.from_iterable(parameters)]
         fresh = {row[0] for row in made}
         for item, row in zip(piece, rows, strict=True):
@@ -179,7 +179,7 @@ def _insert_plain(items: Sequence[NewExecution], now: int) -> Plan[list[Inserted
 
 def _insert_sleeper(item: NewExecution, now: int) -> Plan[list[Inserted]]:
     row: Record = born(item, now)
-    if not (yield INSERT_RETURNING[1], birth_row(item, row, now)):
+    if not (yield INSERT_RETURNING[1], birth_row(item, now)):
         there = yield from meeting(item)
         assert there is not None  # noqa: S101 - SQLite refused the row because of it
         return [there]

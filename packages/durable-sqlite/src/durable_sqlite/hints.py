@@ -53,15 +53,15 @@ class Hints:
                 if commit.queues:
                     # What others may take up now they may soon have done.
                     self._poller.hurry()
-        self.tell(commit.queues, finished=commit.finished)
+        self.tell(commit.queues, finished=commit.finished, own=True)
 
-    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
         """Tell every listener what concerns it."""
-        ready = [Ready(queue=queue) for queue in queues]
+        ready = [Ready(queue=queue, own=own) for queue in queues]
         for listener in tuple(self._listeners):
             hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
             if finished:
-                hints.append(Finished())
+                hints.append(Finished(own=own))
             if hints:
                 listener.tell(hints)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from durable_core.storage import Inserted, InsertOutcome, NewExecution
+from durable_core.storage.kit import born
 
 from .records import record
 from .rows import add_rows, add_sleeper
@@ -42,12 +43,11 @@ def distinct_ids(items: Iterable[NewExecution]) -> Iterator[Sequence[NewExecutio
 
 
 def _insert_plain(writing: Writing, items: Sequence[NewExecution], now: int) -> list[Inserted]:
-    rows, created = add_rows(writing, items, now)
-    if all(created):
-        return [Inserted(outcome=InsertOutcome.CREATED, record=row) for row in rows]
     return [
-        Inserted(outcome=InsertOutcome.CREATED, record=row) if new else _existing(writing, item)
-        for item, row, new in zip(items, rows, created, strict=True)
+        Inserted(outcome=InsertOutcome.CREATED, record=born(item, now))
+        if new
+        else _existing(writing, item)
+        for item, new in zip(items, add_rows(writing, items, now), strict=True)
     ]
 
 

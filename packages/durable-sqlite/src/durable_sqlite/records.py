@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from durable_core.storage import FINISHED, Head, NewExecution, OnCancel, Phase, Record
-from durable_core.storage.kit import changed
+from durable_core.storage.kit import born_held, changed
 
 Row: TypeAlias = tuple[Any, ...]
 """A row as the driver gives it."""
@@ -174,9 +174,11 @@ def is_duty(task: str, phase: Phase) -> bool:
     return phase in FINISHED or task.startswith("$")
 
 
-def birth_row(item: NewExecution, born: Record, now: int) -> Row:
-    """Return the parameters of `statements.INSERT` for a record made of a request."""
-    duty = born.task.startswith("$")
+def birth_row(item: NewExecution, now: int) -> Row:
+    """Return the parameters of `statements.INSERT` for an item."""
+    held = born_held(item, now)
+    due = None if held else item.due
+    owner = item.owner if held else None
     return (
         item.id,
         item.task,
@@ -184,19 +186,19 @@ def birth_row(item: NewExecution, born: Record, now: int) -> Row:
         item.group,
         item.key,
         item.wake_key,
-        born.root_id,
+        item.root_id or item.id,
         item.parent_id,
         item.child_index,
         "end" if item.on_cancel is OnCancel.END else "deliver",
         tags_text(item.tags) if item.tags else None,
         item.priority,
         "ready" if item.phase is Phase.READY else "sleeping",
-        born.due,
-        lane(due=born.due, owner=born.owner, duty=duty, now=now),
-        born.owner,
-        born.gen,
+        due,
+        lane(due=due, owner=owner, duty=item.task.startswith("$"), now=now),
+        owner,
+        int(held),
         now,
-        born.started_at,
+        now if held else None,
         item.options,
         item.meta,
         item.input,

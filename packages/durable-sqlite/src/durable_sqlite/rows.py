@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable_core.storage import WAITING, Head, NewExecution, Phase, Record
-from durable_core.storage.kit import born
+from durable_core.storage.kit import born, born_held
 
 from .bulk import insert_rows
 from .mailboxes import delivery
@@ -54,9 +54,7 @@ def _stored(value: Any) -> Any:
     return value.value if isinstance(value, Phase) else value
 
 
-def add_rows(
-    writing: Writing, items: Sequence[NewExecution], now: int
-) -> tuple[list[Record], list[bool]]:
+def add_rows(writing: Writing, items: Sequence[NewExecution], now: int) -> list[bool]:
     """Insert rows that wait for no message, unless their id or key exists.
 
     Args:
@@ -65,16 +63,13 @@ def add_rows(
         now: Becomes `created_at`.
 
     Returns:
-        For each item in turn the row as inserted, and whether it was.
+        For each item in turn whether it was inserted.
     """
-    records = [born(item, now) for item in items]
-    created = insert_rows(
-        writing, [birth_row(item, row, now) for item, row in zip(items, records, strict=True)]
-    )
-    for row in records:
-        if row.owner is None and row.due is not None:
-            writing.ready.add(row.queue)
-    return records, created
+    created = insert_rows(writing, [birth_row(item, now) for item in items])
+    for item in items:
+        if item.due is not None and not born_held(item, now):
+            writing.ready.add(item.queue)
+    return created
 
 
 def add_sleeper(writing: Writing, item: NewExecution, now: int) -> Record:
@@ -83,7 +78,7 @@ def add_sleeper(writing: Writing, item: NewExecution, now: int) -> Record:
     The caller has made sure that neither id, key nor wake key exists.
     """
     row = born(item, now)
-    insert_rows(writing, [birth_row(item, row, now)])
+    insert_rows(writing, [birth_row(item, now)])
     row = writing.carry_out(delivery(row, now))
     writing.tell(row)
     return row

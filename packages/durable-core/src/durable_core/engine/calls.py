@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..errors import OptionError, PayloadTooLargeError
-from ..storage import NewExecution, Phase, Record
+from ..storage import NewExecution, OnCancel, Phase, Record
 from ..tasks.kinds import SleepingTask
 from ..tasks.task import Call, Task
 from .ids import child_id, new_id
@@ -71,6 +71,7 @@ class NewRows:
             root_id=None if parent is None else parent.root_id,
             parent_id=None if parent is None else parent.id,
             child_index=index,
+            on_cancel=OnCancel.DELIVER if task.told_of_cancel else OnCancel.END,
             tags=options.tags,
             priority=options.priority,
             phase=Phase.SLEEPING if sleeping else Phase.READY,

@@ -12,13 +12,14 @@ from ..storage import (
     StorageError,
     TemporaryError,
 )
-from .clock import Clock, StorageTime, sleep, wait_until
+from .clock import Clock, StorageTime, Timer, sleep, wait_until
 from .slots import Slots
 from .writer import Writer
 
 _LOG = logging.getLogger("durable.claim")
 _RECONCILE_EVERY = 60.0
 _WHILE_BARRED = 0.25
+_LATER = 0.02
 
 
 class Claimer:
@@ -73,6 +74,7 @@ class Claimer:
         self._claiming = False
         self._reconcile_at = clock.monotonic() + _RECONCILE_EVERY
         self._task: asyncio.Task[None] | None = None
+        self._later: Timer | None = None
 
     def start(self) -> None:
         """Begin to claim."""
@@ -81,6 +83,9 @@ class Claimer:
     async def stop(self) -> None:
         """Stop claiming; a claim in flight is waited for, so that nothing is taken unseen."""
         task, self._task = self._task, None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if task is None:
             return
         self._reason.set()
@@ -90,6 +95,15 @@ class Claimer:
         """Something may be claimable now."""
         self._backlog = True
         self._reason.set()
+
+    def wake_later(self) -> None:
+        """Something may be claimable, and whoever made it so has said so, or nearly always."""
+        if self._later is None and self._task is not None:
+            self._later = self._clock.call_at(self._clock.monotonic() + _LATER, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._later = None
+        self.wake()
 
     def freed(self) -> None:
         """A place became free."""

@@ -40,6 +40,14 @@ class SystemClock:
         return asyncio.get_running_loop().call_at(when, callback)
 
 
+def short_wait_us(clock: Clock) -> int:
+    """Return the longest wait, µs, that is spent in memory instead of in the storage.
+
+    Under a clock of a test's own that is none: so nothing but what is stored has to be waited for.
+    """
+    return 1_000_000 if isinstance(clock, SystemClock) else 0
+
+
 async def sleep(clock: Clock, seconds: float) -> None:
     """Wait for so many seconds of this clock."""
     woken = asyncio.Event()

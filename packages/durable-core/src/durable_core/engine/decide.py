@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ..storage import WAITING, Head, Phase
+from ..storage import WAITING, Head, OnCancel, Phase
 
 
 class Decision(Enum):
@@ -14,7 +14,7 @@ class Decision(Enum):
     POISON = auto()
     """It has killed too many executors: end it."""
     CANCEL = auto()
-    """Its cancellation was requested: end it."""
+    """Its cancellation was requested, and it need not be told: end it."""
     TIME_OUT = auto()
     """Its time is over: end it."""
     RUN = auto()
@@ -47,13 +47,15 @@ def decide(head: Head, now: int, deadline: int | None, limits: Limits) -> Decisi
         return Decision.DUTY
     if head.crashes >= limits.crashes:
         return Decision.POISON
-    if head.cancel_requested:
+    told = head.on_cancel is OnCancel.DELIVER
+    if head.cancel_requested and not told:
         return Decision.CANCEL
     if head.phase is Phase.SLEEPING and head.wake_key is not None:
         return Decision.TIME_OUT
     if deadline is not None and now >= deadline:
         return Decision.TIME_OUT
-    if head.phase in WAITING and head.pending > max(head.join_at, 0):
+    # Who wants to be told of a cancellation decides by itself what it waits for.
+    if head.phase in WAITING and head.pending > max(head.join_at, 0) and not told:
         return Decision.WAIT
     return Decision.RUN
 
@@ -63,6 +65,7 @@ def is_suspect(head: Head, limits: Limits) -> bool:
     return not head.finished and 0 < head.crashes == limits.crashes - 1
 
 
-def poison_phase(phase: Phase) -> Phase:
+def poison_phase(head: Head) -> Phase:
     """Return the final phase of poison, by where it would have gone on."""
-    return Phase.FINALIZE_FAILED if phase in WAITING else Phase.FAILED
+    finalizes = head.phase in WAITING and head.on_cancel is OnCancel.END
+    return Phase.FINALIZE_FAILED if finalizes else Phase.FAILED

@@ -1,19 +1,14 @@
 """The executor's parts, put together: started, stopped, and given a new life when declared dead."""
 
 import asyncio
-import json
 import logging
-import os
-import socket
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 
 from ..storage import (
     STATUS_OF,
     Cancelled,
-    CancelOutcome,
     Finish,
-    Head,
     Inserted,
     InsertOutcome,
     NewExecution,
@@ -21,11 +16,9 @@ from ..storage import (
     Reaped,
     Record,
     SchemaMissingError,
-    Status,
     Storage,
     StorageError,
     Wake,
-    WakeOutcome,
     Woken,
     check_protocol,
 )
@@ -43,9 +36,10 @@ from .ids import new_owner
 from .isolation import Isolation
 from .letting_go import Callbacks
 from .listening import Hints
+from .outside import Outside
 from .retention import Retention
-from .run import Services
 from .runner import Runner
+from .services import Services
 from .settings import Settings
 from .slots import Slots
 from .waiters import Ended, Waiters
@@ -97,6 +91,9 @@ class Engine:
         self.rows = NewRows(max_input=settings.max_input)
         self.shutdown_signal = Signal()
         self._workers = Workers(threads=settings.threads, processes=settings.processes)
+        self.waiters = Waiters(
+            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
+        )
         self.slots = Slots(settings.concurrency, self._place_freed)
         self._holding = Holding(
             slots=self.slots,
@@ -123,6 +120,8 @@ class Engine:
                 max_output=settings.max_output,
                 lease_valid=lambda: self.heart.valid,
                 ready=self._ready,
+                watch=self.waiters.add,
+                unwatch=self.waiters.remove,
             ),
             tasks=tasks,
             slots=self.slots,
@@ -158,8 +157,12 @@ class Engine:
             held=self._known,
             poll=self._poll,
         )
-        self.waiters = Waiters(
-            self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
+        self._outside = Outside(
+            self.writer,
+            hooks=self.hooks,
+            runner=self.runner,
+            claimer=self.claimer,
+            waiters=self.waiters,
         )
         self.retention = Retention(self.writer, clock=clock, time=self.time)
         self.hints = Hints(self.claimer, self.waiters)
@@ -243,14 +246,8 @@ class Engine:
         self._background.append(asyncio.create_task(work, name=name))
 
     async def _register(self) -> None:
-        about = {
-            "name": self.settings.name,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "queues": list(self.settings.queues),
-            "tasks": sorted(self.tasks.names()),
-        }
-        await self.heart.start(new_owner(self.settings.name), json.dumps(about).encode())
+        about = self.settings.about(self.tasks.names())
+        await self.heart.start(new_owner(self.settings.name), about)
 
     # Writing
 
@@ -289,29 +286,11 @@ class Engine:
 
     async def cancel(self, ids: Sequence[str], request: str) -> Sequence[Cancelled]:
         """Cancel executions; what is held here is interrupted at once."""
-        answers = await self.writer.cancel(ids, request)
-        marked: list[Head] = []
-        for id_, answer in zip(ids, answers, strict=True):
-            if answer.outcome is CancelOutcome.ENDED:
-                self.waiters.resolve(id_, Ended(Status.CANCELLED))
-                if answer.head is not None:
-                    self.hooks.finished(answer.head, answer.head.phase, None)
-                self.claimer.wake()
-            elif answer.outcome is CancelOutcome.MARKED and answer.head is not None:
-                marked.append(answer.head)
-        self.runner.interrupt(marked)
-        if any(head.owner is None for head in marked):
-            self.claimer.wake()
-        return answers
+        return await self._outside.cancel(ids, request)
 
     async def wake(self, item: Wake) -> Woken:
         """Wake a sleeper; those who wait for it here are told at once."""
-        answer = await self.writer.wake(item)
-        if answer.outcome is WakeOutcome.WOKEN:
-            self.waiters.look_soon()
-        if answer.woken:
-            self.claimer.wake()
-        return answer
+        return await self._outside.wake(item)
 
     def _known(self) -> Collection[str]:
         return self._holding.on_the_way | self.runner.held.keys()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
 
-from ..storage import Record, Token
+from ..storage import Applied, Record, Token, Transition
 from ..tasks.signal import Signal
 
 
@@ -22,6 +22,15 @@ class LostError(Exception):
     """The row belongs to somebody else: the write was given up."""
 
 
+class WrittenError(Exception):
+    """The activation is over, and what ends it is written already."""
+
+    def __init__(self, transition: Transition, answer: Applied) -> None:
+        super().__init__()
+        self.transition = transition
+        self.answer = answer
+
+
 class Held:
     """One row under one token, from its claim to the answer that lets it go.
 
@@ -31,6 +40,7 @@ class Held:
         reason: Why it is interrupted, if it is.
         leftover: A thread's or process's work that could not be interrupted.
         once_let_go: Called when the row is let go unfinished, and that is stored.
+        listener: Called when it is interrupted, instead of cancelling the task that carries it.
         task: What carries it; None once its last transition is on its way.
         in_user_code: Whether the user's code runs now: an interruption cancels the task then.
     """
@@ -39,6 +49,7 @@ class Held:
         "_cancelled",
         "in_user_code",
         "leftover",
+        "listener",
         "once_let_go",
         "reason",
         "record",
@@ -52,6 +63,7 @@ class Held:
         self.reason: Reason | None = None
         self.leftover: Future[object] | None = None
         self.once_let_go: Callable[[], None] | None = None
+        self.listener: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.in_user_code = False
         self._cancelled: Signal | None = None
@@ -92,7 +104,9 @@ class Held:
         self.reason = reason
         if self._cancelled is not None:
             self._cancelled.set()
-        if self.in_user_code and self.task is not None:
+        if self.listener is not None:
+            self.listener()
+        elif self.in_user_code and self.task is not None:
             self.task.cancel()
 
     def abandoned(self, error: Exception) -> Exception | None:

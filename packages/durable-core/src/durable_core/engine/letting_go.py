@@ -12,14 +12,17 @@ from ..storage import (
     ApplyOutcome,
     ClosedError,
     Finish,
+    OnCancel,
     PermanentError,
     Phase,
     Release,
     Transition,
 )
+from ..storage.kit import changed
 from .decide import poison_phase
 from .held import Held, LostError
-from .run import ABOUT_THE_ITEM, Run, Services, child_conflict
+from .run import ABOUT_THE_ITEM, Run, child_conflict
+from .services import Services
 
 _LOG = logging.getLogger("durable.run")
 _LET_GO = frozenset({ApplyOutcome.APPLIED, ApplyOutcome.ALREADY})
@@ -80,6 +83,11 @@ class LettingGo:
             transition, partial(self._sent, held, transition), held.abandoned
         )
 
+    def written(self, held: Held, transition: Transition, answer: Applied) -> None:
+        """Take note of what let a row go, sent by its activation itself."""
+        self._answered(held, transition, answer)
+        self._over(held)
+
     def _sent(self, held: Held, transition: Transition, answer: Applied | Exception) -> None:
         if isinstance(transition, Release) and transition.children:
             self._children_sent(transition, answer)
@@ -122,7 +130,7 @@ class LettingGo:
             transition = instead(self._services, held, answer)
             answer = await run.apply(transition)
         if answer.outcome is ApplyOutcome.CANCEL_REQUESTED:
-            transition = run.finish(Phase.CANCELLED)
+            transition = _despite_mark(run, transition)
             answer = await run.apply(transition)
         elif answer.outcome is ApplyOutcome.CHILD_CONFLICT and isinstance(transition, Release):
             transition = run.failed(Phase.FAILED, child_conflict(transition, answer))
@@ -176,10 +184,20 @@ class LettingGo:
             self._callbacks.due(min(dues))
 
 
+def _despite_mark(run: Run, transition: Transition) -> Transition:
+    """Return what is written of a row whose cancellation was requested: its end, or the same.
+
+    What has to be told of its cancellation is let go as it is, and told by whoever claims it.
+    """
+    if run.record.on_cancel is OnCancel.DELIVER and isinstance(transition, Release):
+        return changed(transition, cancel_seen=True)
+    return run.finish(Phase.CANCELLED)
+
+
 def instead(services: Services, held: Held, error: Exception) -> Transition:
     """Return what is written when the storage refused a transition for good."""
     record = held.record
     _LOG.error("the storage refused the result of %s: %s", record.id, error)
-    phase = poison_phase(record.phase)
+    phase = poison_phase(record)
     info = ErrorInfo.from_exception(error, retryable=False)
     return Run(services, held).failed(phase, info)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 
-from ..storage import Finished, Listen, Ready
+from ..storage import Finished, Hint, Listen, Ready
 from .claimer import Claimer
 from .waiters import Waiters
 
@@ -28,11 +28,27 @@ class Hints:
         try:
             async for hint in listener.listen(queues=queues):
                 self.heard = self._waiters.hinted = True
-                if not isinstance(hint, Finished):
-                    self._claimer.wake()
-                if not isinstance(hint, Ready):
-                    self._waiters.look_soon()
+                self._take(hint)
         except Exception as error:  # noqa: BLE001 - hints are never needed
             _LOG.warning("hints have stopped: %s; polling instead", error)
         finally:
             self.heard = self._waiters.hinted = False
+
+    def _take(self, hint: Hint) -> None:
+        """Look at once, or soon if the hint is about this executor's own calls.
+
+        Their answers have told it already, but for those that were lost.
+        """
+        if isinstance(hint, Ready):
+            if hint.own:
+                self._claimer.wake_later()
+            else:
+                self._claimer.wake()
+        elif isinstance(hint, Finished):
+            if hint.own:
+                self._waiters.look_later()
+            else:
+                self._waiters.look_soon()
+        else:
+            self._claimer.wake()
+            self._waiters.look_soon()

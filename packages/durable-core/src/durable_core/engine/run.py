@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -26,17 +26,12 @@ from ..storage import (
 )
 from ..storage.kit import changed
 from ..tasks.context import Context
-from ..tasks.signal import Signal
 from ..tasks.task import Call, FunctionTask
 from .attempt import Failed, Interrupted, Result, attempt
-from .calls import NewRows
-from .clock import Clock, StorageTime, sleep
+from .clock import sleep
 from .held import Held, LostError, Reason
-from .holding import Holding
-from .hooks import HookRelay
 from .ids import child_id
-from .workers import Workers
-from .writer import Writer
+from .services import Services
 
 ABOUT_THE_ITEM = (TooLargeError, InvalidArgumentError)
 """What a storage refuses for the item's own sake; other refusals concern the storage."""
@@ -55,36 +50,6 @@ class LetGoError(Exception):
 
 class UnfitError(Exception):
     """What is stored was written by other code than this executor's: another one may go on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What every activation uses of its executor.
-
-    Attributes:
-        max_output: Bytes that an output may have.
-        lease_valid: Whether the lease has not run out (ENGINE-8).
-        ready: Called when something became claimable at once.
-    """
-
-    writer: Writer
-    clock: Clock
-    time: StorageTime
-    workers: Workers
-    hooks: HookRelay
-    rows: NewRows
-    holding: Holding
-    shutdown: Signal
-    random: Callable[[], float]
-    max_output: int
-    lease_valid: Callable[[], bool]
-    ready: Callable[[], None]
-
-    def tell_enqueued(self, children: Sequence[NewExecution]) -> None:
-        """Tell the hooks of children that were stored."""
-        if self.hooks:
-            for child in children:
-                self.hooks.enqueued(child)
 
 
 class Run:
@@ -333,7 +298,7 @@ class Run:
         policy = policy or self.policy
         record = self.record
         phase = final or result.phase
-        if not result.error.retryable or record.attempt >= policy.retries:
+        if not result.error.retryable or not policy.allows(record.attempt):
             return self.failed(phase, result.error)
         now = self.services.time.now()
         due = now + policy.next_delay_us(record.attempt, self.services.random)

@@ -22,25 +22,27 @@ from ..storage import (
 from ..tasks.kinds import LoopTask, ParentTask, SequenceTask
 from ..tasks.registry import Tasks
 from ..tasks.task import FunctionTask
+from ..tasks.workflow_task import WorkflowTask
 from .clock import sleep
 from .decide import Decision, Limits, decide, is_suspect, poison_phase
 from .duty import tell_descendants
-from .held import Held, LostError, Reason
+from .held import Held, LostError, Reason, WrittenError
 from .isolation import Isolation
 from .kinds.builtin import NAMES, run_builtin
 from .kinds.loop import run_loop
 from .kinds.parent import run_parent
 from .kinds.plain import run_plain
 from .kinds.sequence import run_sequence
+from .kinds.workflow import run_workflow
 from .letting_go import Callbacks, LettingGo, instead
 from .run import (
     ABOUT_THE_ITEM,
     LetGoError,
     Run,
-    Services,
     UnfitError,
     deadline_of,
 )
+from .services import Services
 from .slots import Slots
 
 _LOG = logging.getLogger("durable.run")
@@ -161,15 +163,20 @@ class Runner:
         is kept for it.
         """
         transition: Transition | None = None
+        written: WrittenError | None = None
         try:
             transition = await self._activate(held)
         except LostError:
             pass
+        except WrittenError as error:
+            written = error
         except Exception:  # noqa: BLE001 - nobody above could do more than log it
             _LOG.exception("execution %s could not be let go", held.record.id)
         finally:
             held.task = None
-            if transition is None:
+            if written is not None:
+                self._letting_go.written(held, written.transition, written.answer)
+            elif transition is None:
                 self._over(held)
             else:
                 self._letting_go.send(held, transition)
@@ -227,6 +234,8 @@ class Runner:
                 self._isolation.leave()
         except LetGoError as end:
             return end.transition
+        except (LostError, WrittenError):
+            raise
         except UnfitError as error:
             return self._not_here(run, str(error))
         except StorageError as error:
@@ -236,7 +245,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the execution must end, whatever it is
             _LOG.exception("running %s failed inside the engine", held.record.id)
             return run.failed(
-                poison_phase(held.record.phase), ErrorInfo.from_exception(error, retryable=False)
+                poison_phase(held.record), ErrorInfo.from_exception(error, retryable=False)
             )
 
     async def _decide_apart(self, run: Run) -> Transition | None:
@@ -280,7 +289,7 @@ class Runner:
             return run.release(record.phase, deadline, join_at=0)
         if decision is Decision.TIME_OUT:
             return run.failed(Phase.TIMED_OUT, _timed_out(record))
-        return run.failed(poison_phase(record.phase), _poison(record))
+        return run.failed(poison_phase(record), _poison(record))
 
     def _run(self, run: Run) -> "Transition | Coroutine[Any, Any, Transition | None]":
         name = run.record.task
@@ -293,6 +302,8 @@ class Runner:
             return run_sequence(run, task)
         if isinstance(task, LoopTask):
             return run_loop(run, cast("LoopTask[..., Any]", task))
+        if isinstance(task, WorkflowTask):
+            return run_workflow(run, task)
         if name in NAMES:
             return run_builtin(run)
         return self._not_here(run, "its task is not known here")

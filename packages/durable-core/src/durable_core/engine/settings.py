@@ -1,6 +1,9 @@
 """What an executor is told at its making."""
 
-from collections.abc import Sequence
+import json
+import os
+import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -23,3 +26,19 @@ class Settings:
     processes: int
     retention: float | None
     patience: float
+
+    def about(self, tasks: Iterable[str]) -> bytes:
+        """Return what the executor says of itself with its lease, as JSON.
+
+        Args:
+            tasks: Names of the tasks that it knows.
+        """
+        return json.dumps(
+            {
+                "name": self.name,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "queues": list(self.queues),
+                "tasks": sorted(tasks),
+            }
+        ).encode()

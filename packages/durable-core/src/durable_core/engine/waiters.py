@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..storage import FINISHED_STATUSES, Head, Record, Status
-from .clock import Clock, wait_until
+from .clock import Clock, Timer, wait_until
 from .writer import Writer
 
 _LOG = logging.getLogger("durable.wait")
@@ -16,6 +16,7 @@ _LONGEST_PAUSE = 2.0
 _QUIET_PAUSE = 10.0
 _LONGEST_REST = 20.0
 _AT_ONCE = 8
+_LATER = 0.02
 
 
 class Ended(NamedTuple):
@@ -64,6 +65,7 @@ class Waiters:
         self._look = asyncio.Event()
         self._pause = _FIRST_PAUSE
         self._closed = False
+        self._later: Timer | None = None
         self.hinted = False
 
     def __len__(self) -> int:
@@ -111,9 +113,22 @@ class Waiters:
         self._pause = _FIRST_PAUSE
         self._look.set()
 
+    def look_later(self) -> None:
+        """Look them up in a moment: what finished has been told by `resolve`, or nearly all."""
+        if self._later is None:
+            self._later = self._clock.call_at(self._clock.monotonic() + _LATER, self._look_now)
+
+    def _look_now(self) -> None:
+        self._later = None
+        if self._waiting:
+            self.look_soon()
+
     async def close(self) -> None:
         """Stop looking, and tell everybody who still waits."""
         self._closed = True
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))

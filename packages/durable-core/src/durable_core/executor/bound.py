@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
+from ..codec.serializer import Serializer
 from ..durations import Duration, to_us
 from ..engine.engine import Engine
 from ..engine.ids import new_id
 from ..engine.kinds.builtin import CANCEL, WAKE, cancel_input, wake_input
 from ..errors import IdConflictError
 from ..storage import BoundStorage, Inserted, InsertOutcome, NewExecution, Wake
+from ..tasks.events import Event, check_event_key, event_of
 from ..tasks.kinds import SleepingTask
 from ..tasks.task import Call, Task, must_be_call, must_be_task
+from .events import KEEP, event_wake
 from .handle import Handle
 from .sleepers import check_wake_key, wake_payload
 
@@ -26,9 +29,14 @@ class BoundExecutor:
     """
 
     def __init__(
-        self, engine: Engine, storage: BoundStorage, known: Callable[[Task[..., Any]], None]
+        self,
+        engine: Engine,
+        storage: BoundStorage,
+        known: Callable[[Task[..., Any]], None],
+        serializer: Serializer,
     ) -> None:
         self._engine = engine
+        self._serializer = serializer
         self._storage = storage
         self._known = known
 
@@ -86,6 +94,32 @@ class BoundExecutor:
             payload=wake_payload(task, value),
             request="later",
         )
+        keep_for = None if keep is None else to_us(keep, "keep")
+        await self._builtin(WAKE, wake_input(item, keep_for))
+
+    async def send_event(
+        self,
+        event: Event[R] | str,
+        /,
+        *,
+        key: str,
+        payload: R | Any = None,
+        keep: Duration | None = KEEP,
+    ) -> None:
+        """Give an event to the durable function that waits for it, after the commit.
+
+        Args:
+            event: An event, or its name.
+            key: Which one; see `WorkflowContext.wait_for`.
+            payload: What the waiter gets.
+            keep: How long to keep it if nobody waits yet, counted from the commit on.
+
+        Raises:
+            InputError: The key cannot be stored.
+            OutputError: The payload does not fit the event's type.
+        """
+        check_event_key(key)
+        item = event_wake(event_of(event), key, payload, self._serializer, request="later")
         keep_for = None if keep is None else to_us(keep, "keep")
         await self._builtin(WAKE, wake_input(item, keep_for))
 

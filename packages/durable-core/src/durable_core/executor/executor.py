@@ -12,6 +12,7 @@ from ..engine.clock import Clock, SystemClock
 from ..engine.engine import Engine
 from ..engine.hooks import Hooks
 from ..engine.ids import new_request
+from ..engine.replay.loop import refuse_in_workflow
 from ..engine.settings import Settings
 from ..errors import (
     ExecutionNotFoundError,
@@ -20,18 +21,17 @@ from ..errors import (
     UnknownTaskError,
 )
 from ..options import TaskOptions
-from ..storage import (
-    CancelOutcome,
-    Storage,
-)
+from ..storage import CancelOutcome, Storage
 from ..storage.adapters import Metered, MethodMetrics, binder_of
 from ..tasks.definitions import Definitions
 from ..tasks.registry import Tasks
 from ..tasks.task import Call, Task, must_be_call, must_be_task
 from .bound import BoundExecutor, handle_of
 from .checks import at_least, seconds
+from .events import Events
 from .handle import Handle, results_of
 from .lookup import Lookup
+from .plans import PlanDoor
 from .sleepers import Sleepers
 
 P = ParamSpec("P")
@@ -40,7 +40,7 @@ R = TypeVar("R")
 _MEBIBYTE = 1024 * 1024
 
 
-class DurableExecutor(Definitions, Lookup, Sleepers):
+class DurableExecutor(Definitions, Events, Lookup, PlanDoor, Sleepers):
     """Runs tasks durably: at least once each, their results recorded once.
 
     Define tasks with its decorators, enter it with ``async with``, and enqueue. Any number of
@@ -240,7 +240,9 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
 
         Raises:
             NotRunningError: It was not started, or was shut down.
+            WorkflowError: It is asked for in a durable function.
         """
+        refuse_in_workflow("an executor")
         if self._engine is None:
             what = "was shut down" if self._stopped else "was not started"
             msg = f"this executor {what}: use 'async with executor', or await executor.start()"
@@ -333,7 +335,7 @@ class DurableExecutor(Definitions, Lookup, Sleepers):
         if binder is None:
             msg = "this storage cannot join a caller's transaction (its capability 'bind' is off)"
             raise OptionError(msg)
-        return BoundExecutor(self.engine, binder.bind(tx), self.check_known)
+        return BoundExecutor(self.engine, binder.bind(tx), self.check_known, self.serializer)
 
     def check_known(self, task: Task[..., Any]) -> None:
         """Refuse a task that was not defined for this executor.

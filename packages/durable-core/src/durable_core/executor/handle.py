@@ -10,6 +10,8 @@ from ..engine.calls import FINALIZER
 from ..engine.engine import Engine
 from ..engine.ids import new_request
 from ..engine.kinds.inputs import child_result
+from ..engine.replay.continuing import continued_as
+from ..engine.replay.loop import refuse_in_workflow
 from ..engine.waiters import Ended, Many, One, ended_of
 from ..errors import ExecutionNotFoundError, WaitTimeoutError
 from ..storage import CancelOutcome, Query, Record, Status
@@ -25,15 +27,16 @@ R_co = TypeVar("R_co", covariant=True)
 class Handle(Generic[R_co]):
     """One execution: ask for its status, wait for it, cancel it.
 
-    Light: 100,000 of them may be kept.
+    Light: 100,000 of them may be kept. A durable function that continues as new is followed: what
+    is told is told of its present run.
 
     Attributes:
-        id: The execution's id.
+        id: The execution's id; of a durable function, that of its latest run known here.
         task: Its task.
         created: False if the enqueue found an existing execution with the same id or key.
     """
 
-    __slots__ = ("_engine", "created", "id", "task")
+    __slots__ = ("_its_engine", "created", "id", "task")
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class Handle(Generic[R_co]):
         *,
         created: bool,
     ) -> None:
-        self._engine = engine
+        self._its_engine = engine
         self.task = task
         self.id = execution_id
         self.created = created
@@ -100,8 +103,10 @@ class Handle(Generic[R_co]):
             ENDED: this request has ended it. MARKED: it is told as soon as possible. FINISHED: it
             had ended before. MISSING: it does not exist.
         """
-        (answer,) = await self._engine.cancel([self.id], new_request())
-        return answer.outcome
+        while True:
+            (answer,) = await self._engine.cancel([self.id], new_request())
+            if answer.outcome is not CancelOutcome.FINISHED or not await self._followed():
+                return answer.outcome
 
     async def cancel(self) -> bool:
         """Cancel it, and wait until a running one has stopped; its children follow.
@@ -121,6 +126,7 @@ class Handle(Generic[R_co]):
             raise ExecutionNotFoundError(_missing(self.task.name, self.id))
         if outcome is not CancelOutcome.MARKED:
             return outcome is CancelOutcome.ENDED
+        # The mark goes with the function if it continues as new.
         how = await self._ended(None)
         return how.status is Status.CANCELLED
 
@@ -147,20 +153,41 @@ class Handle(Generic[R_co]):
         """Return task and id."""
         return f"<Handle {self.task.name} {self.id}>"
 
+    @property
+    def _engine(self) -> Engine:
+        refuse_in_workflow("a handle")
+        return self._its_engine
+
     async def _record(self) -> Record:
-        (record,) = await self._engine.writer.records([self.id])
-        if record is None:
-            raise ExecutionNotFoundError(_missing(self.task.name, self.id))
-        return record
+        while True:
+            (record,) = await self._engine.writer.records([self.id])
+            if record is None:
+                raise ExecutionNotFoundError(_missing(self.task.name, self.id))
+            if (following := continued_as(record.output)) is None:
+                return record
+            self.id = following
+
+    async def _followed(self) -> bool:
+        """Whether another run of a durable function goes on; from now on this is about it."""
+        before = self.id
+        await self._record()
+        return self.id != before
 
     async def _ended(self, timeout: Duration | None) -> Ended:
+        patience_ends = None
+        if timeout is not None:
+            patience_ends = self._engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
+        while True:
+            how = await self._run_ended(timeout, patience_ends)
+            if (following := continued_as(how.output)) is None:
+                return how
+            self.id = following
+
+    async def _run_ended(self, timeout: Duration | None, until: float | None) -> Ended:
         engine = self._engine
         one = One(loop=asyncio.get_running_loop())
         engine.waiters.add(self.id, one)
-        timer = None
-        if timeout is not None:
-            until = engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
-            timer = engine.clock.call_at(until, one.give_up)
+        timer = None if until is None else engine.clock.call_at(until, one.give_up)
         try:
             how = await one
         finally:
@@ -189,10 +216,18 @@ async def results_of(
     engine: Engine, handles: Sequence[Handle[R]], timeout: Duration | None
 ) -> list[R]:
     """Wait for many executions; see `DurableExecutor.results`."""
-    many = Many(handle.id for handle in handles)
-    if not await many.wait(engine.waiters, engine.clock, patience(timeout)):
-        msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
-        raise WaitTimeoutError(msg)
-    return [
-        result_of(handle.id, handle.task, many.ends[handle.id] or Ended(None)) for handle in handles
-    ]
+    seconds = patience(timeout)
+    until = None if seconds is None else engine.clock.monotonic() + seconds
+    while True:
+        many = Many(handle.id for handle in handles)
+        left = None if until is None else max(0.0, until - engine.clock.monotonic())
+        if not await many.wait(engine.waiters, engine.clock, left):
+            msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
+            raise WaitTimeoutError(msg)
+        ends = {id_: how or Ended(None) for id_, how in many.ends.items()}
+        followed = False
+        for handle in set(handles):
+            if (following := continued_as(ends[handle.id].output)) is not None:
+                handle.id, followed = following, True
+        if not followed:
+            return [result_of(handle.id, handle.task, ends[handle.id]) for handle in handles]

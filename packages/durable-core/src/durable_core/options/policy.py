@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 from ..durations import to_us
 from ..errors import OptionError
 from .checks import is_number
-from .retry import RetryPolicy, backoff_us
+from .retry import MAX_RETRIES, RetryPolicy, backoff_us
 
 _VERSION: Final = 1
 
@@ -115,6 +115,14 @@ class Policy:
         if not all(_fits(name, value) for name, value in known.items()):
             raise OptionError(_unreadable(data))
         return Policy(**known)
+
+    def allows(self, failures: int) -> bool:
+        """Whether another attempt follows after one more failure.
+
+        Args:
+            failures: Failed attempts before the one that has just failed.
+        """
+        return failures < self.retries or self.retries >= MAX_RETRIES
 
     def next_delay_us(self, failures: int, random: Callable[[], float]) -> int:
         """Return the pause before a retry, as `RetryPolicy.delay_us` does."""

@@ -9,7 +9,7 @@ from ..errors import NonRetryableError
 from .checks import check_exceptions, check_float, check_int
 
 MAX_RETRIES: Final = 1_000_000
-"""Most retries that a policy may allow."""
+"""Most retries that a policy may allow; so many mean that it never gives up."""
 
 MAX_MULTIPLIER: Final = 1000.0
 """Largest factor between two delays."""
@@ -24,7 +24,7 @@ class RetryPolicy:
     together do not come back together (and the spread may go beyond `max_delay`).
 
     Attributes:
-        retries: Attempts after the first: 0 to 1,000,000.
+        retries: Attempts after the first: 0 to 1,000,000, which means for ever.
         delay: Before the first retry: timedelta or seconds.
         multiplier: Factor between two delays: 1 to 1000.
         max_delay: Upper bound of the delay before jitter: timedelta or seconds.
@@ -55,6 +55,15 @@ class RetryPolicy:
         check_float("jitter", self.jitter, 0.0, 1.0)
         check_exceptions("retry_on", self.retry_on)
         check_exceptions("never_on", self.never_on)
+
+    @classmethod
+    def endless(cls, delay: Duration = 5.0) -> "RetryPolicy":
+        """Return the policy that never gives up, with the same pause before every attempt.
+
+        Args:
+            delay: Before each retry: timedelta or seconds.
+        """
+        return cls(MAX_RETRIES, delay=delay, multiplier=1, max_delay=delay, jitter=0)
 
     def delay_us(self, failures: int, random: Callable[[], float]) -> int:
         """Return the pause before a retry, in microseconds.

@@ -6,14 +6,27 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Hint: something of this queue may have become claimable."""
+    """Hint: something of this queue may have become claimable.
+
+    Attributes:
+        queue: Where.
+        own: It is about a call of the very storage object that listens, whose answer tells the
+            caller the same: no haste. A storage that cannot know says False.
+    """
 
     queue: str
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Hint: something finished."""
+    """Hint: something finished.
+
+    Attributes:
+        own: See `Ready`.
+    """
+
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -333,7 +333,8 @@ class BoundStorage(Protocol):
 
         Returns:
             True if recorded and the row's token excludes reaping until the transaction ends;
-            False if the token does not hold.
+            False if the token does not hold, or the name is recorded already: then the caller
+            must not commit, because what it records was done before.
         """
         ...
 

@@ -6,7 +6,7 @@ made for each execution.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ def quickly_made(cls: type[T]) -> type[T]:
         },
     )
     scope: dict[str, Any] = {
+        "as_written": cls.__init__,
         "become": object.__dict__["__class__"].__set__,
         "frozen": cls,
         "missing": MISSING,
@@ -60,16 +61,19 @@ def changed(value: T, **values: object) -> T:
         **values: By name of a field.
 
     Raises:
-        AttributeError: There is no such field.
+        AttributeError: There is no such field; TypeError for a subclass of such a class.
     """
-    copy: T = _copies[type(value)](value, values)
+    quick = _copies.get(type(value))
+    copy: T = replace(cast("Any", value), **values) if quick is None else quick(value, values)
     return copy
 
 
 def _source(of_cls: tuple[Field[Any], ...], scope: dict[str, Any]) -> str:
     """Return the text of `__init__` and `copy`; what they need besides goes into the scope."""
     parameters: list[str] = []
-    init = ["become(self, open_twin)"]
+    made: list[str] = []
+    names = ", ".join(f"{field.name}={field.name}" for field in of_cls)
+    init: list[str] = []
     copy = ["other = new(open_twin)"]
     for field in of_cls:
         name = field.name
@@ -79,12 +83,20 @@ def _source(of_cls: tuple[Field[Any], ...], scope: dict[str, Any]) -> str:
         elif field.default_factory is not MISSING:
             scope[f"make_{name}"] = field.default_factory
             parameters.append(f"{name}=missing")
-            init.append(f"{name} = make_{name}() if {name} is missing else {name}")
+            made.append(f"{name} = make_{name}() if {name} is missing else {name}")
         else:
             parameters.append(name)
         init.append(f"self.{name} = {name}")
         copy.append(f"other.{name} = self.{name}")
-    init.append("become(self, frozen)")
+    init = [
+        *made,
+        # A subclass has another layout.
+        "if type(self) is not frozen:",
+        f"    return as_written(self, {names})",
+        "become(self, open_twin)",
+        *init,
+        "become(self, frozen)",
+    ]
     copy += [
         "for name, value in values.items():",
         "    setattr(other, name, value)",

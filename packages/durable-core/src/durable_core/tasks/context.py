@@ -8,6 +8,7 @@ from typing import Final
 
 from ..errors import DurableError
 from ..failure import ErrorInfo
+from .plan_view import NO_PLAN, PlanView
 from .signal import Signal
 
 
@@ -25,7 +26,9 @@ class Context:
         parent_id: The parent, if any.
         child_index: Place among the parent's children; -1 for a finalizer.
         iteration: 0 for the first iteration of a loop, and outside loops.
-        step: Index of the step inside a sequence; 0 outside.
+        step: Index of the step inside a sequence, number of the operation inside a durable function
+            or plan; 0 outside. With the execution's id it makes an idempotency key.
+        plan: Earlier results and what was prepared, in a step of a plan; empty outside.
         tags: The execution's tags.
         meta: The bytes given at enqueue, such as trace context.
         cancelled: Raised when the execution is being cancelled, has timed out, or lost its lease.
@@ -42,6 +45,7 @@ class Context:
     child_index: int = 0
     iteration: int = 0
     step: int = 0
+    plan: PlanView = NO_PLAN
     tags: frozenset[str] = frozenset()
     meta: bytes = b""
     cancelled: Signal = field(default_factory=Signal)

@@ -25,8 +25,10 @@ from .define import (
     parent_result_annotation,
 )
 from .kinds import OnChildFailure, ParentTask
+from .plans import Plans
 from .results import FanOut, ParentResult
 from .task import AsyncTask, FunctionTask, SyncTask, Task
+from .workflow_task import Workflows
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +44,7 @@ class Options(LifeOptions, total=False):
     timeout: Duration | None
 
 
-class Definitions(Compositions):
+class Definitions(Compositions, Workflows, Plans):
     """The decorators and functions that define tasks; `Tasks` and `DurableExecutor` have them."""
 
     @overload

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, cast
 
 from ..errors import ExecutionError
 from ..failure import ErrorInfo
@@ -132,6 +132,19 @@ class LoopResult(Generic[ValueT]):
     done: bool
     output: ValueT | None
     iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Returned by a step: the same as raising an `ExpectedError`.
+
+    Attributes:
+        reason: Why.
+        scope: ``"task"`` ends this step; ``"workflow"`` ends the plan that it belongs to.
+    """
+
+    reason: str
+    scope: Literal["task", "workflow"] = "task"
 
 
 def is_fan_out(value: object) -> TypeGuard[FanOut[Any]]:

@@ -58,6 +58,9 @@ class Task(Generic[P, R_co]):
     refused_options: frozenset[str] = frozenset()
     """Options of `with_options` that mean nothing to this kind of task."""
 
+    told_of_cancel = False
+    """Whether it cleans up after a cancellation also when nothing of it was running."""
+
     def __init__(
         self,
         name: str,

@@ -109,6 +109,9 @@ def _serves(engine: Engine, head: Head) -> bool:
     settings = engine.settings
     if settings.client_only:
         return False
+    # What belongs to the engine, such as waiting for an event, is served by everybody.
+    if head.task.startswith("$"):
+        return True
     return head.task in engine.tasks.names() and head.queue in settings.queues
 
 

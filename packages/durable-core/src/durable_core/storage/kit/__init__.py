@@ -2,7 +2,7 @@
 
 from ..quick import changed
 from .batches import in_chunks, split_families
-from .build import born, child_parent_check
+from .build import born, born_held, child_parent_check
 from .limits import (
     check_apply,
     check_cancel,
@@ -15,6 +15,7 @@ from .transitions import fresh_children, refusal, values_of
 
 __all__ = [
     "born",
+    "born_held",
     "changed",
     "check_apply",
     "check_cancel",

@@ -14,12 +14,7 @@ def born(item: NewExecution, now: int) -> Record:
         item: What to insert.
         now: The insert's time, µs.
     """
-    held = (
-        item.owner is not None
-        and item.phase is Phase.READY
-        and item.due is not None
-        and item.due <= now
-    )
+    held = born_held(item, now)
     return Record(
         id=item.id,
         task=item.task,
@@ -52,6 +47,21 @@ def born(item: NewExecution, now: int) -> Record:
         input=item.input,
         state=item.state,
         output=None,
+    )
+
+
+def born_held(item: NewExecution, now: int) -> bool:
+    """Return whether an item is held as soon as it is inserted: it asks for that and is due.
+
+    Args:
+        item: What to insert.
+        now: The insert's time, µs.
+    """
+    return (
+        item.owner is not None
+        and item.phase is Phase.READY
+        and item.due is not None
+        and item.due <= now
     )
 
 

@@ -1,0 +1,66 @@
+"""Redis and Valkey: a namespace per run, and the server's own count of commands."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+
+from ..sample import Counts
+from ..sketch.redis import RedisStore
+from ..sketch.store import Store
+from .room import Place, Room
+
+if TYPE_CHECKING:
+    from durable_core.storage import Storage
+
+_SCRIPTS = ("evalsha", "eval")
+_NONE = {"calls": 0}
+
+
+class RedisRoom(Room):
+    """See `Room`."""
+
+    copies = False
+
+    def storage(self, place: Place) -> "Storage":
+        """See `Room.storage`."""
+        from durable_redis import RedisStorage  # noqa: PLC0415  # not for the sketch
+
+        return RedisStorage.from_url(self.url, namespace=place.name)
+
+    def store(self, place: Place) -> Store:
+        """See `Room.store`."""
+        return RedisStore(self.url, f"{{{place.name}}}:")
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncGenerator[Any]:
+        kind: Any = Redis
+        client = kind.from_url(self.url)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    async def drop(self, place: Place) -> None:
+        """See `Room.drop`."""
+        async with self._client() as client:
+            keys: list[bytes] = []
+            async for key in client.scan_iter(match=f"{{{place.name}}}:*", count=10_000):
+                keys.append(key)
+                if len(keys) == 1_000:  # noqa: PLR2004  # enough for one command
+                    await client.unlink(*keys)
+                    keys.clear()
+            if keys:
+                await client.unlink(*keys)
+
+    async def counts(self, place: Place) -> Counts | None:
+        """See `Room.counts`. Scripts alone are counted, each as a commit; not what they call."""
+        async with self._client() as client:
+            stats = await client.info("commandstats")
+        calls: list[int] = [stats.get(f"cmdstat_{name}", _NONE)["calls"] for name in _SCRIPTS]
+        number = sum(calls)
+        return Counts(statements=number, table_statements=number, commits=number)
+
+
+ROOM = RedisRoom

@@ -1,0 +1,1 @@
+"""Durable functions and ordered plans, as programs that run on every storage."""
