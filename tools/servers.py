@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import postgres
+from serving import mariadb, mysql, postgres
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "Room",
     "free_port",
     "install",
+    "mariadb",
+    "mysql",
     "other_user",
     "postgres",
     "servers",
@@ -46,7 +48,7 @@ class Room(Protocol):
         ...
 
 
-ROOMS: Mapping[str, Room] = {"postgres": postgres}
+ROOMS: Mapping[str, Room] = {"mariadb": mariadb, "mysql": mysql, "postgres": postgres}
 """By the name of the target that needs the server; other targets need none."""
 
 
