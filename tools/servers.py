@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import mariadb, mysql, postgres
+from serving import mariadb, mysql, postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -28,7 +28,10 @@ __all__ = [
     "mysql",
     "other_user",
     "postgres",
+    "redis",
+    "redis_cluster",
     "servers",
+    "valkey",
 ]
 
 
@@ -48,7 +51,14 @@ class Room(Protocol):
         ...
 
 
-ROOMS: Mapping[str, Room] = {"mariadb": mariadb, "mysql": mysql, "postgres": postgres}
+ROOMS: Mapping[str, Room] = {
+    "mariadb": mariadb,
+    "mysql": mysql,
+    "postgres": postgres,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+    "valkey": valkey,
+}
 """By the name of the target that needs the server; other targets need none."""
 
 

@@ -1,0 +1,9 @@
+"""Redis keeps every promise of the storage protocol."""
+
+from redis_hooks import RedisHooks
+
+from durable_conformance import StorageConformance
+
+
+class TestRedis(RedisHooks, StorageConformance):
+    room = "REDIS"
