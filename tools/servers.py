@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from serving import mariadb, mysql, postgres, redis, redis_cluster, valkey
+from serving import mariadb, mongodb, mysql, postgres, redis, redis_cluster, valkey
 from serving.machine import NotAvailableError, free_port, other_user
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "free_port",
     "install",
     "mariadb",
+    "mongodb",
     "mysql",
     "other_user",
     "postgres",
@@ -58,6 +59,9 @@ ROOMS: Mapping[str, Room] = {
     "redis": redis,
     "redis-cluster": redis_cluster,
     "valkey": valkey,
+    "mongodb": mongodb,
+    "mongodb-motor": mongodb,
+    "postgres": postgres,
 }
 """By the name of the target that needs the server; other targets need none."""
 

@@ -1,0 +1,310 @@
+"""Hints by a change stream: what a majority has committed, from whatever process, ours too."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from durable_core.storage import Finished, Hint, Ready, Reconnected
+
+from .drivers import CODEC, Driver
+from .ending import cut_off
+from .errors import translate
+from .records import Doc, queue_of
+from .settings import EXECUTIONS, Settings
+
+_WAIT: Final = 2_000
+"""Milliseconds that the server waits for news before it answers that there are none."""
+
+_FIRST_RETRY: Final = 0.05
+_LONGEST_RETRY: Final = 5.0
+_NOT_PERMITTED: Final = frozenset({13, 20, 40573})
+"""The user may not watch, or the server cannot be watched."""
+
+_NOT_TO_BE_RESUMED: Final = frozenset({136, 237, 280, 286})
+"""The server does not know any more what happened since."""
+
+
+def _news(place: str) -> list[Doc]:
+    return [
+        {f"{place}.ready": {"$gt": ""}},
+        {f"{place}.later": {"$gt": ""}},
+        {f"{place}.finished_at": {"$gte": 0}},
+    ]
+
+
+# A small document that changes a lot is logged as a whole: then the event is a replacement.
+_PIPELINE: Final[Sequence[Mapping[str, Any]]] = (
+    {
+        "$match": {
+            "$or": [
+                {"operationType": {"$in": ["insert", "replace"]}, "$or": _news("fullDocument")},
+                {"operationType": "update", "$or": _news("updateDescription.updatedFields")},
+                {"operationType": "invalidate"},
+            ]
+        }
+    },
+    {
+        "$project": {
+            "operationType": 1,
+            "queue": "$fullDocument.queue",
+            "ready": {
+                "$ifNull": [
+                    "$fullDocument.ready",
+                    "$fullDocument.later",
+                    "$updateDescription.updatedFields.ready",
+                    "$updateDescription.updatedFields.later",
+                    None,
+                ]
+            },
+            "finished": {
+                "$gte": [
+                    {
+                        "$ifNull": [
+                            "$fullDocument.finished_at",
+                            "$updateDescription.updatedFields.finished_at",
+                            None,
+                        ]
+                    },
+                    0,
+                ]
+            },
+        }
+    },
+)
+
+
+class _Stream:
+    """A change stream, read by commands: so that nothing is resumed without being told.
+
+    Args:
+        driver: Of the client.
+        settings: Where the documents are.
+    """
+
+    def __init__(self, driver: Driver, settings: Settings) -> None:
+        self._driver = driver
+        self._database: Any = driver.database(settings.database)
+        self._collection = settings.name(EXECUTIONS)
+        self._session: Any = None
+        self._cursor = 0
+
+    async def open(self, after: Mapping[str, Any] | None) -> tuple[list[Doc], Mapping[str, Any]]:
+        """Begin to watch.
+
+        Args:
+            after: Where to go on; from now on by default.
+
+        Returns:
+            The first events, and where to go on after them.
+        """
+        self._session = await self._driver.start_session()
+        stage: Doc = {} if after is None else {"resumeAfter": after}
+        return await self._read(
+            {
+                "aggregate": self._collection,
+                "pipeline": [{"$changeStream": stage}, *_PIPELINE],
+                "cursor": {},
+                "readConcern": {"level": "majority"},
+            },
+            "firstBatch",
+        )
+
+    async def more(self) -> tuple[list[Doc], Mapping[str, Any]]:
+        """Wait a while for the next events; the same as `open`."""
+        return await self._read(
+            {"getMore": self._cursor, "collection": self._collection, "maxTimeMS": _WAIT},
+            "nextBatch",
+        )
+
+    async def _read(
+        self, command: Mapping[str, Any], batch: str
+    ) -> tuple[list[Doc], Mapping[str, Any]]:
+        said: Doc = await self._database.command(
+            command, codec_options=CODEC, session=self._session
+        )
+        cursor = said["cursor"]
+        self._cursor = cursor["id"]
+        events: list[Doc] = cursor[batch]
+        return events, cursor["postBatchResumeToken"]
+
+    @property
+    def over(self) -> bool:
+        """Whether the server has ended the stream."""
+        return self._cursor == 0
+
+    async def close(self) -> None:
+        """End it, as far as the server can still be reached."""
+        if self._session is None:
+            return
+        with suppress(Exception):
+            if self._cursor:
+                await self._database.command(
+                    {"killCursors": self._collection, "cursors": [self._cursor]},
+                    session=self._session,
+                )
+        with suppress(Exception):
+            await self._session.end_session()
+
+
+async def permitted(driver: Driver, settings: Settings) -> bool:
+    """Return whether the changes may be watched."""
+    stream = _Stream(driver, settings)
+    try:
+        await stream.open(None)
+    except OperationFailure as error:
+        if error.code in _NOT_PERMITTED:
+            return False
+        raise
+    finally:
+        await stream.close()
+    return True
+
+
+class Hints:
+    """The open listeners of one storage, and the stream that they share.
+
+    Args:
+        driver: Of the client.
+        settings: Where the documents are.
+        place: The database, for messages.
+    """
+
+    def __init__(self, driver: Driver, settings: Settings, place: str) -> None:
+        self._driver = driver
+        self._settings = settings
+        self._place = place
+        self._listeners: set[_Listener] = set()
+        self._line: _Line | None = None
+
+    def heard(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Tell every listener what concerns it."""
+        queues: set[str] = set()
+        everyone = finished = False
+        for event in events:
+            finished |= bool(event.get("finished"))
+            slot = event.get("ready")
+            if slot is not None:
+                queue = event.get("queue") or queue_of(slot)
+                everyone |= queue is None
+                queues |= set() if queue is None else {queue}
+        for listener in tuple(self._listeners):
+            told = listener.queues if everyone else queues & listener.queues
+            hints: list[Hint] = [Ready(queue=queue) for queue in sorted(told)]
+            if finished:
+                hints.append(Finished())
+            if hints:
+                listener.tell(hints)
+
+    def reconnected(self) -> None:
+        """Tell every listener that hints may have been lost."""
+        for listener in tuple(self._listeners):
+            listener.tell([Reconnected()])
+
+    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+        """Yield hints, `Reconnected` first; what is not yet taken is told once."""
+        listener = _Listener(frozenset(queues))
+        try:
+            self._listeners.add(listener)
+            await self._connected()
+            yield Reconnected()
+            while not listener.over:
+                await listener.told.wait()
+                listener.told.clear()
+                waiting, listener.waiting = listener.waiting, {}
+                for hint in waiting:
+                    yield hint
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                await self._hang_up()
+
+    async def _connected(self) -> None:
+        if self._line is None:
+            self._line = _Line(self, self._driver, self._settings)
+        line = self._line
+        await line.begun.wait()
+        if line.failure is not None:
+            await self._hang_up()
+            cause = line.failure
+            raise translate(cause, self._place, write=False, doubt=False, written=False) from cause
+
+    async def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    async def close(self) -> None:
+        """End all listeners. Idempotent."""
+        for listener in tuple(self._listeners):
+            listener.end()
+        self._listeners.clear()
+        await self._hang_up()
+
+
+class _Listener:
+    def __init__(self, queues: frozenset[str]) -> None:
+        self.queues = queues
+        self.told = asyncio.Event()
+        self.waiting: dict[Hint, None] = {}
+        self.over = False
+
+    def tell(self, hints: Iterable[Hint]) -> None:
+        self.waiting.update(dict.fromkeys(hints))
+        self.told.set()
+
+    def end(self) -> None:
+        self.over = True
+        self.told.set()
+
+
+class _Line:
+    """Reads the stream; opens it again, where it broke off, whenever it breaks."""
+
+    def __init__(self, hints: Hints, driver: Driver, settings: Settings) -> None:
+        self.begun = asyncio.Event()
+        self.failure: Exception | None = None
+        self._hints = hints
+        self._driver = driver
+        self._settings = settings
+        self._after: Mapping[str, Any] | None = None
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        pause = _FIRST_RETRY
+        while True:
+            stream = _Stream(self._driver, self._settings)
+            try:
+                await self._follow(stream)
+                pause = _FIRST_RETRY
+            except Exception as error:  # noqa: BLE001 - told to who waits; later it is tried again
+                if not self.begun.is_set():
+                    self.failure = error
+                    self.begun.set()
+                    return
+                if isinstance(error, OperationFailure) and error.code in _NOT_TO_BE_RESUMED:
+                    self._after = None
+            finally:
+                await stream.close()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_RETRY)
+
+    async def _follow(self, stream: _Stream) -> None:
+        """Tell what the stream says until it ends."""
+        events, self._after = await stream.open(self._after)
+        if self.begun.is_set():
+            self._hints.reconnected()
+        self.begun.set()
+        while True:
+            self._hints.heard(events)
+            if any(event["operationType"] == "invalidate" for event in events):
+                self._after = None
+                return
+            if stream.over:
+                return
+            events, self._after = await stream.more()
+
+    async def close(self) -> None:
+        await cut_off(self._task)

@@ -1,0 +1,71 @@
+"""Writing many rows past those that somebody else's transaction has locked."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from .errors import EXPIRED, code_of, passing
+from .records import Doc
+from .session import Session
+from .settings import EXECUTIONS
+
+_LEAST_PATIENCE: Final = 200
+_PER_ROW: Final = 2
+"""Milliseconds for one command over many rows: for all of them, and for each."""
+
+_TRIES: Final = 40
+"""Transactions at most that look for the rows that are locked."""
+
+
+async def write_past_locks(
+    session: Session, ids: Sequence[str], where: Callable[[Sequence[str]], Doc], change: Any
+) -> bool:
+    """Update rows that meet a condition, except those that are locked.
+
+    A command by itself waits for a locked row, and so for all rows after it; a transaction fails
+    at once. So a command goes first, which is the cheaper one and hardly ever waits; what it could
+    not do in time is tried in transactions over ever smaller parts.
+
+    Args:
+        session: In no transaction.
+        ids: Of the rows.
+        where: Returns the condition of some of them; it must not hold for a row that is changed.
+        change: The update.
+
+    Returns:
+        Whether no row was passed over.
+    """
+    patience = _LEAST_PATIENCE + _PER_ROW * len(ids)
+    try:
+        await session.update_many(EXECUTIONS, where(ids), change, patience=patience)
+    except OperationFailure as error:
+        if code_of(error) != EXPIRED:
+            raise
+    else:
+        return True
+    session.interrupted()
+    passed_over = await _in_parts(session, ids, where, change)
+    await session.catch_up()
+    return not passed_over
+
+
+async def _in_parts(
+    session: Session, ids: Sequence[str], where: Callable[[Sequence[str]], Doc], change: Any
+) -> bool:
+    parts = [ids]
+    passed_over = False
+    for _ in range(_TRIES):
+        if not parts:
+            break
+        part = parts.pop()
+        try:
+            async with session.transaction():
+                await session.update_many(EXECUTIONS, where(part), change)
+        except PyMongoError as error:
+            if not passing(error) or session.doubt:
+                raise
+            half = len(part) // 2
+            passed_over |= half == 0
+            parts += [part[half:], part[:half]] if half else []
+    return passed_over or bool(parts)

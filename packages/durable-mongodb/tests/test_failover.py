@@ -1,0 +1,142 @@
+"""A replica set of three members loses its primary in the middle of a load."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import servers
+from mongodb_hooks import break_connections, fresh_database, hints_of, restart_server, through_proxy
+from mongodb_load import NOW, Load
+from pymongo import AsyncMongoClient
+
+from durable_core.storage import Finished, Hint, NewExecution, Ready, Reconnected
+from durable_mongodb import MongoStorage
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mongodb-failover")]
+
+Members = list[servers.mongodb.PrivateMongo]
+
+
+@pytest.fixture(scope="module")
+def members() -> Generator[Members]:
+    with servers.mongodb.replica_set(3) as three:
+        yield three
+
+
+@asynccontextmanager
+async def _storages(url: str, number: int) -> AsyncGenerator[list[MongoStorage]]:
+    """Open storages on a database of their own; the replica set is gone after the tests."""
+    database = fresh_database("failover")
+    async with AsyncExitStack() as stack:
+        storages: list[MongoStorage] = []
+        for _ in range(number):
+            storage = MongoStorage.from_url(url, database=database)
+            stack.push_async_callback(storage.close)
+            storages.append(storage)
+        await storages[0].setup()
+        yield storages
+
+
+async def test_a_step_down(members: Members) -> None:
+    """The primary hands over, cutting off what it was doing."""
+
+    async def step_down() -> None:
+        primary = servers.mongodb.wait_for_primary(members)
+        client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(primary.url)
+        await client.admin.command({"replSetStepDown": 20, "force": True})
+        await client.close()
+        assert await asyncio.to_thread(servers.mongodb.wait_for_primary, members) != primary
+
+    async with _storages(servers.mongodb.url_of(members), 3) as storages:
+        await Load(storages).run(step_down)
+
+
+async def test_a_killed_primary(members: Members) -> None:
+    """SIGKILL, and the other two go on without it; what was acknowledged is there."""
+    killed = servers.mongodb.wait_for_primary(members)
+
+    async def kill() -> None:
+        killed.kill()
+        others = [one for one in members if one != killed]
+        await asyncio.to_thread(servers.mongodb.wait_for_primary, others)
+
+    async with _storages(servers.mongodb.url_of(members), 3) as storages:
+        try:
+            await Load(storages).run(kill)
+        finally:
+            killed.start()
+
+
+async def test_a_primary_that_hangs(members: Members) -> None:
+    """It is stopped, but its connections stay open; when it goes on, it is not the primary."""
+    hung = servers.mongodb.wait_for_primary(members)
+    pid = hung.pid
+    assert pid is not None
+
+    async def hang() -> None:
+        os.kill(pid, signal.SIGSTOP)
+        others = [one for one in members if one != hung]
+        await asyncio.to_thread(servers.mongodb.wait_for_primary, others)
+        os.kill(pid, signal.SIGCONT)
+
+    url = f"{servers.mongodb.url_of(members)}&socketTimeoutMS=2000&heartbeatFrequencyMS=1000"
+    async with _storages(url, 2) as storages:
+        try:
+            await Load(storages).run(hang)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_hints_after_a_step_down(members: Members) -> None:
+    """The stream goes on at the new primary, from where it broke off, and says so."""
+    items = [NewExecution(id="a", task="work")]
+    async with (
+        _storages(servers.mongodb.url_of(members), 2) as (writer, reader),
+        hints_of(reader, "default") as hints,
+    ):
+        heard: list[Hint] = []
+
+        async def hear(hint: Hint) -> None:
+            async with asyncio.timeout(40):
+                while hint not in heard:
+                    heard.append(await anext(hints))
+
+        await hear(Reconnected())
+        killed = servers.mongodb.wait_for_primary(members)
+        killed.kill()
+        heard.clear()
+        try:
+            await Load([writer]).sent(lambda: writer.insert(items=items, now=NOW))
+            await hear(Ready(queue="default"))
+            assert heard[0] == Reconnected()
+            await writer.cancel(ids=["a"], request="r", now=NOW)
+            await hear(Finished())
+        finally:
+            killed.start()
+
+
+async def test_a_killed_server_of_one_member() -> None:
+    """SIGKILL of the only member: nothing goes on until it is back, and then all goes on."""
+    async with _storages(os.environ[servers.mongodb.URL], 2) as storages:
+        await Load(storages).run(restart_server)
+
+
+async def test_a_cut_network() -> None:
+    """All connections break again and again, wherever calls are."""
+    database = fresh_database("cut")
+    async with through_proxy(database) as first, through_proxy(database) as second:
+        await first.setup()
+        await second.setup()
+
+        async def cut() -> None:
+            for _ in range(12):
+                await asyncio.sleep(0.05)
+                break_connections(first)
+                break_connections(second)
+
+        load = Load([first, second])
+        await load.run(cut)
+        assert load.unknown + load.temporary > 0, "nothing was cut"

