@@ -61,7 +61,6 @@ ROOMS: Mapping[str, Room] = {
     "valkey": valkey,
     "mongodb": mongodb,
     "mongodb-motor": mongodb,
-    "postgres": postgres,
 }
 """By the name of the target that needs the server; other targets need none."""
 
