@@ -1,112 +1,101 @@
 """The sketch's storage in MySQL or MariaDB, by aiomysql and nothing else."""
 
-# ruff: noqa: S608 - texts are made of constants and of what the sketch has made
+# ruff: noqa: S608 - texts are made of constants
 
 import asyncio
 import importlib
+import json
 import time
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from ..sample import Counts
 from .group import Group
 from .store import Row
 
-_WEEK_US = 7 * 24 * 3600 * 1_000_000
-_PAUSE = 0.002
-_FILLING = 1_000
-_PORT = 3306
+Parameters: TypeAlias = tuple[object, ...]
 
-# As wide as an engine's table, with the indexes that no engine can do without: what to claim next,
-# what an executor holds, who is whose child.
-_ID = "VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin"
-_SCHEMA = f"""
+_WEEK_US = 7 * 24 * 3600 * 1_000_000
+_LOOK_PAUSE = 0.002
+"""Seconds between two looks for what the other process has written: the server does not tell."""
+
+_CHUNK = 10_000
+_CONNECTIONS = 5
+
+# As wide as an engine's table, with the indexes that no engine can do without.
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS execution (
-    id {_ID} NOT NULL PRIMARY KEY, task VARBINARY(764) NOT NULL, queue VARBINARY(764) NOT NULL,
-    `group` VARBINARY(764), `key` VARBINARY(764), wake_key VARBINARY(764), root_id {_ID} NOT NULL,
-    parent_id {_ID}, child_index INTEGER NOT NULL, on_cancel VARCHAR(32) NOT NULL,
-    tags VARBINARY(4200), priority SMALLINT NOT NULL, phase VARCHAR(32) NOT NULL, due BIGINT,
-    owner VARCHAR(64), gen BIGINT NOT NULL, crashes INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    error LONGBLOB, pending INTEGER NOT NULL, join_at INTEGER NOT NULL,
-    cancel_requested BOOLEAN NOT NULL, ended_by {_ID}, created_at BIGINT NOT NULL,
-    started_at BIGINT, finished_at BIGINT, options LONGBLOB NOT NULL, meta LONGBLOB NOT NULL,
-    input LONGBLOB NOT NULL, state LONGBLOB, output LONGBLOB,
-    KEY due (queue, task, priority, due), KEY held (owner), KEY child (parent_id, child_index)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4
+    id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, task VARBINARY(64) NOT NULL,
+    queue VARBINARY(64) NOT NULL, `group` VARBINARY(64), `key` VARBINARY(64),
+    wake_key VARBINARY(64), root_id VARCHAR(64) NOT NULL,
+    parent_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin, child_index INT NOT NULL,
+    on_cancel VARCHAR(16) NOT NULL, tags VARBINARY(64), priority INT NOT NULL,
+    phase VARCHAR(32) NOT NULL, due BIGINT, owner VARCHAR(64), gen BIGINT NOT NULL,
+    crashes INT NOT NULL, attempt INT NOT NULL, error LONGBLOB, pending INT NOT NULL,
+    join_at INT NOT NULL, cancel_requested BOOLEAN NOT NULL, ended_by VARCHAR(64),
+    created_at BIGINT NOT NULL, started_at BIGINT, finished_at BIGINT, options LONGBLOB NOT NULL,
+    meta LONGBLOB NOT NULL, input LONGBLOB NOT NULL, state LONGBLOB, output LONGBLOB,
+    KEY claimable (queue, task, priority, due), KEY held (owner), KEY child (parent_id, child_index)
+) ENGINE = InnoDB
 """
-_COLUMNS = """id, task, queue, root_id, parent_id, child_index, on_cancel, priority, phase, due,
-    owner, gen, crashes, attempt, pending, join_at, cancel_requested, created_at, started_at,
-    finished_at, options, meta, input, output"""
-_VALUES = (
-    "('{id}', '{task}', 'default', '{id}', {parent}, {place}, 'end', 0, '{phase}', {due}, {owner}, "
-    "1, 0, 0, 0, 0, 0, {now}, {now}, {finished}, '', '', x'{input}', {output})"
-)
-_INSERT = f"INSERT INTO execution ({_COLUMNS}) VALUES "
-_HELD = "owner = 'me' AND gen = 1"
-_PROGRESS = (
-    "UPDATE execution FORCE INDEX (PRIMARY) SET state = ELT(FIELD(id, {ids}), {values}) "
-    f"WHERE id IN ({{ids}}) AND {_HELD}"
-)
-_WAIT = (
-    "UPDATE execution FORCE INDEX (PRIMARY) SET phase = 'waiting_for_children', "
-    f"pending = ELT(FIELD(id, {{ids}}), {{values}}) WHERE id IN ({{ids}}) AND {_HELD}"
-)
-_FINISH = (
-    "UPDATE execution FORCE INDEX (PRIMARY) SET phase = 'completed', "
-    "output = ELT(FIELD(id, {ids}), {values}), finished_at = {now}, owner = NULL, "
-    f"ended_by = 'me/1' WHERE id IN ({{ids}}) AND {_HELD}"
-)
-_COUNT_DOWN = "UPDATE execution SET pending = pending - {number} WHERE id = '{id}'"
-_FIND = (
-    "SELECT id, input FROM execution FORCE INDEX (due) WHERE queue = 'default' AND task = 'noop' "
-    "AND priority = 0 AND due <= 1 ORDER BY due LIMIT {limit} FOR UPDATE SKIP LOCKED"
-)
-_TAKE = "UPDATE execution FORCE INDEX (PRIMARY) SET owner = 'me', due = NULL WHERE id IN ({ids})"
-_ENDED = (
-    "SELECT id, output FROM execution FORCE INDEX (PRIMARY) WHERE id IN ({ids}) "
-    "AND finished_at IS NOT NULL"
-)
+_COLUMNS = (
+    "id", "task", "queue", "root_id", "parent_id", "child_index", "on_cancel", "priority", "phase",
+    "due", "owner", "gen", "crashes", "attempt", "pending", "join_at", "cancel_requested",
+    "created_at", "started_at", "finished_at", "options", "meta", "input", "output",
+)  # fmt: skip
+_PLACES = ", ".join(["%s"] * len(_COLUMNS))
+_INSERT = f"INSERT INTO execution ({', '.join(_COLUMNS)}) VALUES ({_PLACES})"
+"""The driver sends many rows at once only where each value is a parameter."""
+
+_JOINED = """
+UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (id VARCHAR(64) PATH '$[0]', value VARCHAR(255) PATH '$[1]'))
+    AS x STRAIGHT_JOIN execution e FORCE INDEX (PRIMARY)
+    ON e.id = CONVERT(x.id USING ascii) COLLATE ascii_bin
+"""
+"""Drives from the ids, each once, whatever the server believes of the owner's index."""
+
+_HELD = " WHERE e.owner = 'me' AND e.gen = 1"
+_PROGRESS = f"{_JOINED} SET e.state = x.value {_HELD}"
+_WAIT = f"{_JOINED} SET e.phase = 'waiting_for_children', e.pending = x.value {_HELD}"
+_FINISH = f"""{_JOINED} SET e.phase = 'completed', e.output = x.value, e.finished_at = %s,
+    e.owner = NULL, e.ended_by = 'me/1' {_HELD}"""
+_COUNT_DOWN = f"{_JOINED} SET e.pending = e.pending - x.value"
+_CANDIDATES = """
+SELECT id, input FROM execution WHERE queue = 'default' AND task = 'noop' AND priority = 0
+    AND due <= 1 ORDER BY due LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_TAKE = f"{_JOINED} SET e.owner = 'me', e.due = NULL WHERE e.owner IS NULL"
+_ENDED = """
+SELECT e.id, e.output FROM JSON_TABLE(%s, '$[*]' COLUMNS (id VARCHAR(64) PATH '$')) AS x
+    STRAIGHT_JOIN execution e ON e.id = CONVERT(x.id USING ascii) COLLATE ascii_bin
+    WHERE e.finished_at IS NOT NULL
+"""
 
 
 async def connect(url: str) -> Any:
-    """Return a connection of the driver, each statement of which is a transaction."""
+    """Return a connection that commits each statement by itself.
+
+    Args:
+        url: As `mysql://user:password@host:port/database`.
+    """
     parts = urlsplit(url)
-    driver: Any = importlib.import_module("aiomysql")
+    driver: Any = importlib.import_module("aiomysql")  # it has no types
     return await driver.connect(
-        host=parts.hostname,
-        port=parts.port or _PORT,
-        user=parts.username,
-        password=parts.password or "",
-        db=parts.path.removeprefix("/"),
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        db=parts.path.lstrip("/") or None,
         autocommit=True,
-        init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        charset="utf8mb4",
     )
 
 
-class _Line:
-    """A connection on which one packet of statements is under way at a time."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-        self.sent = 0
-        self._turn = asyncio.Lock()
-
-    async def execute(self, *texts: str) -> tuple[Sequence[Any], list[int]]:
-        """Return the first statement's rows, and how many rows each one has changed."""
-        async with self._turn:
-            self.sent += len(texts)
-            cursor = await self.connection.cursor()
-            await cursor.execute(";".join(texts))
-            rows: Sequence[Any] = await cursor.fetchall()
-            changed: list[int] = [cursor.rowcount]
-            while await cursor.nextset():
-                changed.append(cursor.rowcount)
-        return rows, changed
-
-
 class MySQLStore:
-    """Executions in a database; writes of one kind share a statement.
+    """Executions in a table; writes of one kind share a statement.
 
     Args:
         url: Of the database.
@@ -116,12 +105,12 @@ class MySQLStore:
         self._url = url
         self._inserts = Group[Row](self._insert)
         self._offers = Group[Row](self._offer)
-        self._progress = Group[tuple[str, bytes]](self._advance)
+        self._progress = Group[tuple[str, str]](self._advance)
         self._spreads = Group[tuple[str, Sequence[Row]]](self._spread)
-        self._finishes = Group[tuple[str, bytes, str | None]](self._finish)
-        self._lines: list[_Line] = []
-        self._heard = False
-        self._taken = 0
+        self._finishes = Group[tuple[str, str, str | None]](self._finish)
+        self._statements = self._commits = 0
+        self._looked = False
+        self._free: asyncio.Queue[Any] = asyncio.Queue()
 
     @property
     def durable(self) -> bool:
@@ -130,27 +119,22 @@ class MySQLStore:
 
     def counts(self) -> Counts:
         """Return what reached the database so far."""
-        groups: list[Group[Any]] = [
-            self._inserts, self._offers, self._progress, self._spreads, self._finishes,
-        ]  # fmt: skip
-        statements = sum(line.sent for line in self._lines)
         return Counts(
-            statements=statements,
-            table_statements=statements,
-            commits=sum(group.sent for group in groups) + self._taken,
+            statements=self._statements, table_statements=self._statements, commits=self._commits
         )
 
     async def open(self) -> None:
         """Create the tables if there are none."""
-        self._lines = [_Line(await connect(self._url)) for _ in range(4)]
-        (known, _) = await self._lines[0].execute("SHOW TABLES LIKE 'execution'")
-        if not known:
-            await self._lines[0].execute(_SCHEMA)
+        for _ in range(_CONNECTIONS):
+            self._free.put_nowait(await connect(self._url))
+        await self._call([("SET sql_notes = 0", ()), (_SCHEMA, ())])
 
     async def close(self) -> None:
         """Release the driver."""
-        for line in self._lines:
-            line.connection.close()
+        for _ in range(_CONNECTIONS):
+            connection = await self._free.get()
+            with suppress(Exception):
+                await connection.ensure_closed()
 
     async def insert(self, row: Row) -> None:
         """Store a new execution, held."""
@@ -158,7 +142,7 @@ class MySQLStore:
 
     async def progress(self, execution_id: str, state: bytes) -> None:
         """Store what a held execution has reached."""
-        await self._progress.write((execution_id, state))
+        await self._progress.write((execution_id, state.decode()))
 
     async def spread(self, parent_id: str, children: Sequence[Row]) -> None:
         """Store the children, held, and let their parent wait for all of them."""
@@ -166,18 +150,13 @@ class MySQLStore:
 
     async def finish(self, execution_id: str, output: bytes, parent_id: str | None = None) -> None:
         """Store the result of a held execution and count down its parent's children."""
-        await self._finishes.write((execution_id, output, parent_id))
+        await self._finishes.write((execution_id, output.decode(), parent_id))
 
     async def fill(self, finished: int, scheduled: int) -> None:
         """Store executions that ended, and others that are due next week."""
-        now = time.time_ns() // 1_000
-        for start in range(0, finished, _FILLING):
-            rows = _numbered("finished", start, finished)
-            text = _insert(rows, phase="completed", finished=now, output="'2'")
-            await self._lines[0].execute(text)
-        for start in range(0, scheduled, _FILLING):
-            rows = _numbered("scheduled", start, scheduled)
-            await self._lines[0].execute(_insert(rows, due=now + _WEEK_US))
+        rows = [*_there(finished, scheduled, time.time_ns() // 1_000)]
+        for start in range(0, len(rows), _CHUNK):
+            await self._call([(_INSERT, rows[start : start + _CHUNK])])
 
     async def offer(self, row: Row) -> None:
         """See `SharedStore.offer`."""
@@ -185,97 +164,113 @@ class MySQLStore:
 
     async def take(self, limit: int) -> Sequence[tuple[str, bytes]]:
         """See `SharedStore.take`."""
-        line = self._lines[3]
-        rows, _ = await line.execute("START TRANSACTION")
-        rows, _ = await line.execute(_FIND.format(limit=limit))
-        ids = ", ".join(f"'{row[0]}'" for row in rows)
-        await line.execute(*([_TAKE.format(ids=ids)] if ids else []), "COMMIT")
-        self._taken += bool(ids)
-        return [(row[0], row[1]) for row in rows]
+        connection = await self._free.get()
+        try:
+            async with connection.cursor() as cursor:
+                await connection.begin()
+                await cursor.execute(_CANDIDATES, (limit,))
+                rows = [(str(id_), bytes(data)) for id_, data in await cursor.fetchall()]
+                if rows:
+                    await cursor.execute(_TAKE, (json.dumps([[id_, ""] for id_, _ in rows]),))
+                await connection.commit()
+        finally:
+            self._free.put_nowait(connection)
+        self._statements += 4 if rows else 3
+        self._commits += 1
+        return rows
 
     async def ended(self, ids: Sequence[str]) -> Sequence[tuple[str, bytes]]:
         """See `SharedStore.ended`."""
-        wanted = ", ".join(f"'{id_}'" for id_ in ids)
-        rows, _ = await self._lines[2].execute(_ENDED.format(ids=wanted))
-        return [(row[0], row[1]) for row in rows]
+        rows = await self._call([(_ENDED, (json.dumps(list(ids)),))])
+        return [(str(id_), bytes(output)) for id_, output in rows]
 
     async def heard(self) -> None:
-        """See `SharedStore.heard`: the server tells nobody, so it is asked again and again."""
-        if self._heard:
-            await asyncio.sleep(_PAUSE)
-        self._heard = True
+        """See `SharedStore.heard`: after a moment, something may have been written."""
+        if self._looked:
+            await asyncio.sleep(_LOOK_PAUSE)
+        self._looked = True
 
     async def _insert(self, rows: list[Row]) -> None:
-        await self._lines[0].execute(_insert(rows, owner="'me'"))
+        now = time.time_ns() // 1_000
+        await self._write([(_INSERT, [_new(row, now, held=True) for row in rows])])
 
     async def _offer(self, rows: list[Row]) -> None:
-        await self._lines[0].execute(_insert(rows, due=0))
+        now = time.time_ns() // 1_000
+        await self._write([(_INSERT, [_new(row, now, held=False) for row in rows])])
 
-    async def _advance(self, items: list[tuple[str, bytes]]) -> None:
-        values = ", ".join(f"x'{state.hex()}'" for _, state in items)
-        await self._change(_PROGRESS, [id_ for id_, _ in items], values)
+    async def _advance(self, items: list[tuple[str, str]]) -> None:
+        await self._write([(_PROGRESS, (json.dumps(items),))], len(items))
 
     async def _spread(self, items: list[tuple[str, Sequence[Row]]]) -> None:
-        rows = [child for _, children in items for child in children]
-        values = ", ".join(str(len(children)) for _, children in items)
-        ids = [id_ for id_, _ in items]
-        new = [_insert(rows, owner="'me'")] if rows else []
-        await self._change(_WAIT, ids, values, *new)
-
-    async def _finish(self, items: list[tuple[str, bytes, str | None]]) -> None:
-        values = ", ".join(f"x'{output.hex()}'" for _, output, _ in items)
-        counted: dict[str, int] = {}
-        for _, _, parent in items:
-            if parent is not None:
-                counted[parent] = counted.get(parent, 0) + 1
-        downs = [
-            _COUNT_DOWN.format(id=id_, number=number) for id_, number in sorted(counted.items())
-        ]
-        await self._change(_FINISH, [item[0] for item in items], values, *downs)
-
-    async def _change(self, text: str, ids: Sequence[str], values: str, *others: str) -> None:
         now = time.time_ns() // 1_000
-        names = ", ".join(f"'{id_}'" for id_ in ids)
-        change = text.format(ids=names, values=values, now=now)
-        if others:
-            _, changed = await self._lines[1].execute(
-                "START TRANSACTION", change, *others, "COMMIT"
-            )
-            done = changed[1]
-        else:
-            _, (done,) = await self._lines[1].execute(change)
-        if done != len(ids):
+        rows = [_new(child, now, held=True) for _, children in items for child in children]
+        sizes = json.dumps([[parent, len(children)] for parent, children in items])
+        await self._write([(_INSERT, rows), (_WAIT, (sizes,))], len(items))
+
+    async def _finish(self, items: list[tuple[str, str, str | None]]) -> None:
+        now = time.time_ns() // 1_000
+        ended = Counter(parent for _, _, parent in items if parent is not None)
+        values = json.dumps([[id_, output] for id_, output, _ in items])
+        texts: list[tuple[str, Any]] = []
+        if ended:
+            texts.append((_COUNT_DOWN, (json.dumps([*map(list, ended.items())]),)))
+        await self._write([*texts, (_FINISH, (values, now))], len(items))
+
+    async def _write(self, texts: Sequence[tuple[str, Any]], wanted: int | None = None) -> None:
+        """Carry out statements in one transaction, of which the last writes so many rows."""
+        connection = await self._free.get()
+        try:
+            async with connection.cursor() as cursor:
+                await connection.begin()
+                for text, values in texts:
+                    many = isinstance(values, list)
+                    await (cursor.executemany if many else cursor.execute)(text, values)
+                written = cursor.rowcount
+                await connection.commit()
+        except BaseException:
+            await connection.rollback()
+            raise
+        finally:
+            self._free.put_nowait(connection)
+        self._statements += len(texts) + 2
+        self._commits += 1
+        if wanted not in (None, written):
             raise RuntimeError("an execution is not held: the sketch lost a write")
 
+    async def _call(self, texts: Sequence[tuple[str, Any]]) -> Sequence[Any]:
+        """Carry out statements that commit by themselves; return the rows of the last."""
+        connection = await self._free.get()
+        try:
+            async with connection.cursor() as cursor:
+                for text, values in texts:
+                    many = isinstance(values, list)
+                    await (cursor.executemany if many else cursor.execute)(text, values)
+                rows: Sequence[Any] = await cursor.fetchall()
+        finally:
+            self._free.put_nowait(connection)
+        self._statements += len(texts)
+        return rows
 
-def _numbered(name: str, start: int, end: int) -> list[Row]:
-    numbers = range(start, min(start + _FILLING, end))
-    return [Row(f"{name}-{number}", "noop", b'{"number": 1}') for number in numbers]
+
+def _new(row: Row, now: int, *, held: bool) -> Parameters:
+    due, owner = (None, "me") if held else (0, None)
+    return _values(row, now, phase="ready", due=due, owner=owner)
 
 
-def _insert(
-    rows: Sequence[Row],
-    *,
-    phase: str = "ready",
-    due: int | str = "NULL",
-    owner: str = "NULL",
-    finished: int | str = "NULL",
-    output: str = "NULL",
-) -> str:
-    now = time.time_ns() // 1_000
-    return _INSERT + ", ".join(
-        _VALUES.format(
-            id=row.id,
-            task=row.task,
-            parent="NULL" if row.parent_id is None else f"'{row.parent_id}'",
-            place=row.child_index,
-            input=row.input.hex(),
-            phase=phase,
-            due=due,
-            owner=owner,
-            finished=finished,
-            output=output,
-            now=now,
-        )
-        for row in rows
-    )
+def _values(
+    row: Row, now: int, *, phase: str, due: int | None, owner: str | None = None,
+    finished: int | None = None, output: str | None = None,
+) -> Parameters:  # fmt: skip
+    id_, task, data, parent_id, index = row
+    place = (id_, task, "default", id_, parent_id, index, "end", 0, phase, due, owner)
+    # As text: the driver's way to send bytes is broken where it is not compiled.
+    return (*place, 1, 0, 0, 0, 0, 0, now, now, finished, "", "", data.decode(), output)
+
+
+def _there(finished: int, scheduled: int, now: int) -> Iterator[Parameters]:
+    for number in range(finished):
+        row = Row(f"finished-{number}", "noop", b'{"number": 1}')
+        yield _values(row, now, phase="completed", due=None, finished=now, output="2")
+    for number in range(scheduled):
+        row = Row(f"scheduled-{number}", "noop", b'{"number": 1}')
+        yield _values(row, now, phase="ready", due=now + _WEEK_US + number)
