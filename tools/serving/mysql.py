@@ -1,7 +1,6 @@
 """MySQL: installed, or unpacked from Debian's packages into a folder of the repository."""
 
 import hashlib
-import importlib
 import os
 import re
 import shutil
@@ -10,7 +9,6 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from . import mysqld
 from .machine import NotAvailableError, apt, docker, may_install
@@ -66,7 +64,8 @@ def _unpacked(program: Path) -> list[str]:
 def template(found: list[str]) -> Path:
     """Return the data directory that the program's servers begin with."""
     version = mysqld.run([*found, "--version"])
-    name = hashlib.blake2b((" ".join(found) + version).encode(), digest_size=6).hexdigest()
+    kind = f"{found} {version} {mysqld.SQL}"
+    name = hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()
 
     def make(folder: Path) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
@@ -83,14 +82,6 @@ def template(found: list[str]) -> Path:
 
 
 @contextmanager
-def _container() -> Generator[dict[str, str]]:
-    module: Any = importlib.import_module("testcontainers.community.mysql")
-    image = os.environ.get(IMAGE, "mysql:8.4")
-    with module.MySqlContainer(image, username="root", password=mysqld.PASSWORD) as one:
-        yield {URL: one.get_connection_url()}
-
-
-@contextmanager
 def serve() -> Generator[dict[str, str]]:
     """Yield the environment in which a MySQL server can be reached.
 
@@ -103,7 +94,8 @@ def serve() -> Generator[dict[str, str]]:
         yield {}
         return
     if docker():
-        with _container() as environment:
+        image = os.environ.get(IMAGE, "mysql:8.4")
+        with mysqld.container("mysql", (URL, RESTART), image) as environment:
             yield environment
         return
     found = command()

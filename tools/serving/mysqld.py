@@ -1,5 +1,6 @@
 """What MySQL and MariaDB have in common: a private server in a folder of its own."""
 
+import importlib
 import json
 import os
 import shutil
@@ -12,7 +13,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from . import containers
 from .machine import PATIENCE, NotAvailableError, alive, free_port
 from .restarting import restart_command
 
@@ -25,8 +28,8 @@ DATABASE = "durable"
 
 SQL = (
     f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4",
-    f"CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
-    f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION",
+    f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'",
+    f"GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION",
 )
 """What an empty server is told, a statement each: tests make databases and users."""
 
@@ -218,8 +221,24 @@ def private(
             server.stop()
 
 
+@contextmanager
+def container(room: str, names: tuple[str, str], image: str) -> Generator[dict[str, str]]:
+    """Yield the environment of a server in a container; for `room` and `names` see `private`."""
+    module: Any = importlib.import_module("testcontainers.community.mysql")
+    one = module.MySqlContainer(image, username="root", password=PASSWORD, dbname=DATABASE)
+    # Both servers' images have one of these; over TCP, because the first start listens to none.
+    ping = "-h127.0.0.1 -uroot -p$MYSQL_ROOT_PASSWORD ping"
+    ready = ("sh", "-c", f"mariadb-admin {ping} || mysqladmin {ping}")
+    with containers.running(one, room, 3306, ready) as (port, command):
+        url = f"{room}://root:{PASSWORD}@127.0.0.1:{port}/{DATABASE}"
+        yield {names[0]: url, names[1]: command}
+
+
 def restart(folder: Path) -> None:
-    """Kill a private server and start it again."""
+    """Kill a server and start it again."""
+    if containers.is_container(folder):
+        containers.restart_container(folder)
+        return
     server = PrivateServer.load(folder)
     server.kill()
     server.start()

@@ -183,11 +183,16 @@ def container(image: str, room: str, program: str) -> Generator[tuple[str, str]]
     Yields:
         The server's URL, and the command that restarts it.
     """
+    # Read when it is imported; the container is then waited for by its port on the loopback.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
     module: Any = importlib.import_module("testcontainers.community.redis")
     one = module.RedisContainer(image)
     options = " ".join(option or '""' for option in SAFE)
     one.with_command(f"{program}-server {options}")
-    with containers.running(one, room, one.port, (f"{program}-cli", "ping")) as (port, command):
+    # The program that asks is content with any answer, also that data is being loaded.
+    ready = ("sh", "-c", f"{program}-cli ping | grep -q PONG")
+    with containers.running(one, room, one.port, ready) as (port, command):
         yield f"redis://127.0.0.1:{port}/0", command
 
 

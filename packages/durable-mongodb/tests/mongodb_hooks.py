@@ -243,6 +243,12 @@ async def hints_of(storage: MongoStorage, *queues: str) -> AsyncGenerator[AsyncI
         await cast("AsyncGenerator[Hint]", hints).aclose()
 
 
+def refuse_connections(storage: MongoStorage) -> None:
+    """Let a storage that goes through a proxy reach nobody any more."""
+    _proxies[storage].refusing = True
+    _proxies[storage].break_all()
+
+
 def break_connections(storage: MongoStorage) -> None:
     """Break all connections of a storage that goes through a proxy."""
     _proxies[storage].break_all()

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pymongo.monitoring import (
     CommandFailedEvent,
@@ -78,25 +78,25 @@ async def explain(database: Any, command: Mapping[str, Any]) -> Plan:
     said = await database.command({"explain": bare, "verbosity": "executionStats"})
     every = list(_walk(said))
     stages = {one["stage"] for one in every if isinstance(one.get("stage"), str)}
-    stats = [one for one in every if "totalKeysExamined" in one]
-    lookups = [one for one in every if "totalKeysExamined" in one and "$lookup" in one]
+    stats = next(one for one in every if "totalKeysExamined" in one)
     return Plan(
         indexes={one["indexName"] for one in every if "indexName" in one}
         | {"_id_" for _ in (stages & {"IDHACK"})},
         scans="COLLSCAN" in stages,
-        sorts="SORT" in stages or any("$sort" in one for one in every if "$lookup" not in one),
-        keys=sum(one["totalKeysExamined"] for one in [*stats[:1], *lookups]),
-        docs=sum(one["totalDocsExamined"] for one in [*stats[:1], *lookups]),
+        sorts="SORT" in stages,
+        keys=stats["totalKeysExamined"],
+        docs=stats["totalDocsExamined"],
     )
 
 
-def _walk(node: Any) -> Generator[dict[str, Any]]:
+def _walk(node: object) -> Generator[dict[str, Any]]:
     if isinstance(node, dict):
         # What was sent comes back, too, and the plans that were not taken.
-        yield node
-        for name, value in node.items():
+        parts = cast("dict[str, Any]", node)
+        yield parts
+        for name, value in parts.items():
             if name not in {"command", "rejectedPlans", "parsedQuery"}:
                 yield from _walk(value)
     elif isinstance(node, list):
-        for value in node:
+        for value in cast("list[object]", node):
             yield from _walk(value)

@@ -4,13 +4,22 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import servers
-from mongodb_hooks import break_connections, fresh_database, hints_of, restart_server, through_proxy
+from mongodb_hooks import (
+    MongoHooks,
+    break_connections,
+    fresh_database,
+    hints_of,
+    refuse_connections,
+    restart_server,
+    through_proxy,
+)
 from mongodb_load import NOW, Load
 from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect
 
 from durable_core.storage import Finished, Hint, NewExecution, Ready, Reconnected
 from durable_mongodb import MongoStorage
@@ -38,6 +47,15 @@ async def _storages(url: str, number: int) -> AsyncGenerator[list[MongoStorage]]
             storages.append(storage)
         await storages[0].setup()
         yield storages
+
+
+@asynccontextmanager
+async def _storages_on(url: str, database: str) -> AsyncGenerator[MongoStorage]:
+    storage = MongoStorage.from_url(url, database=database)
+    await storage.setup()
+    yield storage
+    await storage.close()
+    await MongoHooks().drop(database)
 
 
 async def test_a_step_down(members: Members) -> None:
@@ -140,3 +158,24 @@ async def test_a_cut_network() -> None:
         load = Load([first, second])
         await load.run(cut)
         assert load.unknown + load.temporary > 0, "nothing was cut"
+
+
+async def test_a_transaction_of_the_dead() -> None:
+    """Who was cut off in the middle of a transaction leaves no lock behind when he is reaped."""
+    database = fresh_database("dead")
+    async with (
+        through_proxy(database, options="&serverSelectionTimeoutMS=500") as dead,
+        _storages_on(os.environ[servers.mongodb.URL], database) as alive,
+    ):
+        await dead.heartbeat(executor="dead", ttl=10, now=NOW, register=True)
+        items = [NewExecution(id="a", task="work", owner="dead")]
+        await dead.insert(items=items, now=NOW)
+        session = dead._database.session()
+        with suppress(AutoReconnect):
+            async with session.transaction():
+                await session.update_many("executions", {"_id": "a"}, {"$inc": {"lock": 1}})
+                refuse_connections(dead)
+        done = await alive.reap(now=NOW, limit=9)
+        assert (done.leases, done.rows) == (0, 0), "it is still alive, as far as anybody knows"
+        done = await alive.reap(now=NOW + 11, limit=9)
+        assert (done.leases, done.rows, done.more) == (1, 1, False)

@@ -1,8 +1,9 @@
 """Hot calls read what they need by the index meant for it, however much lies around."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def _doc(name: str, number: int, **values: Any) -> dict[str, Any]:
     item = NewExecution(
         id=f"{name}{number}", task=task, priority=values.pop("priority", 0), due=values.pop("due")
     )
-    return {**birth_doc(born(item, NOW - WEEK + number), NOW), **values}
+    return {**birth_doc(born(item, NOW - WEEK + number), NOW, b""), **values}
 
 
 def _finished(number: int) -> dict[str, Any]:
@@ -60,15 +61,27 @@ def _held(name: str, number: int, owner: str) -> dict[str, Any]:
     return doc
 
 
+def _scheduled(number: int) -> dict[str, Any]:
+    return _doc("s", number, due=NOW + WEEK, priority=1000)
+
+
+def _unknown(number: int) -> dict[str, Any]:
+    return _doc("u", number, due=0, priority=1000, task="unknown")
+
+
+def _ready(number: int) -> dict[str, Any]:
+    return _doc("r", number, due=NOW - 1)
+
+
 async def _fill(collection: Any) -> None:
-    kinds: list[tuple[Any, int]] = [
+    kinds: tuple[tuple[Callable[[int], dict[str, Any]], int], ...] = (
         (_finished, ROWS),
-        (lambda n: _doc("s", n, due=NOW + WEEK, priority=1000), ROWS),
-        (lambda n: _doc("u", n, due=0, priority=1000, task="unknown"), ROWS),
-        (lambda n: _doc("r", n, due=NOW - 1), 2_000),
-        (lambda n: _held("h", n, "anna"), 1_000),
-        (lambda n: _held("b", n, "bela"), 10_000),
-    ]
+        (_scheduled, ROWS),
+        (_unknown, ROWS),
+        (_ready, 2_000),
+        (partial(_held, "h", owner="anna"), 1_000),
+        (partial(_held, "b", owner="bela"), 10_000),
+    )
     for make, number in kinds:
         for start in range(0, number, 5_000):
             docs = [make(n) for n in range(start, min(start + 5_000, number))]

@@ -262,13 +262,13 @@ async def user(server: str, grants: str = "ALL ON *.*", limits: str = "") -> Asy
     """Make a user with some rights; yield the URL with it."""
     name = f"u{secrets.token_hex(6)}"
     async with line(server) as one:
-        await one.rows(f"CREATE USER '{name}'@'127.0.0.1' IDENTIFIED BY 'p' {limits}")
+        await one.rows(f"CREATE USER '{name}'@'%' IDENTIFIED BY 'p' {limits}")
         if grants:
-            await one.rows(f"GRANT {grants} TO '{name}'@'127.0.0.1'")
+            await one.rows(f"GRANT {grants} TO '{name}'@'%'")
         try:
             yield server_url(server).set(username=name, password="p")
         finally:
-            await one.rows(f"DROP USER '{name}'@'127.0.0.1'")
+            await one.rows(f"DROP USER '{name}'@'%'")
 
 
 ORDINARY = "SELECT, INSERT, UPDATE, DELETE, CREATE ON durable.*"

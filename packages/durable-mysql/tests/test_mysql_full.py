@@ -65,7 +65,10 @@ def small_server(server: str) -> Generator[str]:
             private.stop()
 
 
-@pytest.mark.skipif(not may_mount(), reason="not run: mounting a small file system is refused")
+@pytest.mark.skipif(
+    not may_mount() or mysql.command() is None or mariadb.program() is None,
+    reason="not run: needs both servers' programs, and root to mount a small file system",
+)
 async def test_a_full_disk(server: str) -> None:
     """Payloads fit into the pages of the table: MariaDB dies when there is no room for others."""
     with small_server(server) as url:

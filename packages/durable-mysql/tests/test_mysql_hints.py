@@ -66,8 +66,9 @@ async def test_in_the_same_process(server: str) -> None:
             for one in (hints, own):
                 assert await anext(one) == Reconnected()
             await writer.insert(items=[new("a")], now=NOW)
-            for one in (hints, own):
-                assert await heard(one, Ready(queue="default")) == [Ready(queue="default")]
+            for one, is_own in ((hints, False), (own, True)):
+                ready = Ready(queue="default", own=is_own)
+                assert await heard(one, ready) == [ready]
         await reader.close()
 
 

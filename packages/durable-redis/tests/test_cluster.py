@@ -82,6 +82,18 @@ async def test_the_callers_client_stays_open() -> None:
         await delete_namespace(client, storage._settings.namespace)
 
 
+async def test_a_small_pool() -> None:
+    """Calls wait for each other, instead of being refused as the driver would."""
+    namespace = fresh_namespace("small")
+    storage = RedisStorage.from_url(server_url(ROOM), namespace=namespace, pool_size=2)
+    await storage.setup()
+    await asyncio.gather(*(storage.insert(items=[new(f"{n}")], now=NOW) for n in range(30)))
+    assert (await storage.count(query=Query()))["*"] == 30
+    await storage.close()
+    async with plain_cluster(server_url(ROOM)) as client:
+        await delete_namespace(client, namespace)
+
+
 async def test_a_plain_client_on_a_cluster() -> None:
     """A URL without the word: refused, although some namespaces would work by chance."""
     plain = server_url(ROOM).replace("redis+cluster", "redis")

@@ -231,6 +231,20 @@ async def test_a_pool_that_is_too_small() -> None:
         assert await storage.get(ids=["a"]) == [None]
 
 
+async def test_a_small_pool_of_the_callers() -> None:
+    """Calls wait for each other, instead of being refused as the driver would."""
+    kind: Any = Redis
+    client = kind.from_url(server_url(), max_connections=2)
+    namespace = fresh_namespace("small")
+    storage = RedisStorage(client, namespace=namespace)
+    await storage.setup()
+    await asyncio.gather(*(storage.insert(items=[new(f"{n}")], now=NOW) for n in range(30)))
+    assert (await storage.count(query=Query()))["*"] == 30
+    await storage.close()
+    await delete_namespace(client, namespace)
+    await client.aclose()
+
+
 async def test_an_answer_that_does_not_come() -> None:
     """A write may have landed; a read can be made again."""
     async with storage_in() as patient, plain_client() as client:

@@ -15,7 +15,7 @@ from durable_core.storage import (
 )
 
 from .commands import change, guard
-from .session import Session, stamp
+from .session import Session
 from .settings import EXECUTIONS
 from .transitions import apply_families
 
@@ -44,7 +44,7 @@ async def _apply_alone(
     session: Session, items: Sequence[Transition], now: int
 ) -> list[Applied | None]:
     """Carry out transitions by a command; None stands for those that were not carried out."""
-    mark = stamp()
+    mark = session.line.stamp()
     updates = [UpdateOne(guard(item), change(item, now, mark)) for item in items]
     met = await session.update_each(EXECUTIONS, updates)
     if met == len(items):

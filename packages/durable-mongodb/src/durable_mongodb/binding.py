@@ -1,6 +1,5 @@
 """Writing inside the caller's own transaction."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -9,8 +8,9 @@ from durable_core.storage.kit import check_insert
 
 from .database import Database
 from .drivers import driver_of_session
-from .errors import translate
+from .errors import TransactionUndoneError, passing, translate
 from .inserting import insert_in_transaction
+from .line import Line
 from .session import Session
 from .settings import CHECKPOINTS, EXECUTIONS
 from .transitions import point_doc, point_id
@@ -22,7 +22,8 @@ class Bound:
     """See `BoundStorage`: listeners hear of what was written when the caller has committed.
 
     A conflict with somebody who writes the same at the same time undoes the caller's transaction,
-    as any conflict in MongoDB does: it is to be begun again, as `with_transaction` does.
+    as any conflict in MongoDB does: `TransactionUndoneError`, after which `with_transaction` begins
+    it again.
 
     Args:
         tx: The caller's session.
@@ -38,7 +39,7 @@ class Bound:
         self._database = database
         self._capabilities = capabilities
         self._session = Session(
-            driver, database.settings, database.tally, asyncio.Lock(), bound=self._caller
+            driver, database.settings, database.tally, Line(driver), bound=self._caller
         )
 
     async def insert(self, *, items: Sequence[NewExecution], now: int) -> Sequence[Inserted]:
@@ -89,6 +90,9 @@ class Bound:
             await self._database.check()
             return await work(self._session)
         except Exception as error:
+            if passing(error):
+                msg = f"{self._database.place}: somebody else was in this transaction's way"
+                raise TransactionUndoneError(msg) from error
             # Nothing is committed here, so nothing can be in doubt.
             raise translate(
                 error, self._database.place, write=False, doubt=False, written=False

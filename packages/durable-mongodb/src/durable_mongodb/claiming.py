@@ -12,7 +12,7 @@ from durable_core.storage import Claimed, Record
 from .commands import claimable, claimable_by_id, hold
 from .errors import EXPIRED, code_of
 from .records import ANYBODY, Doc, record, slot
-from .session import Session, stamp
+from .session import Session
 from .settings import EXECUTIONS
 from .stamping import write_past_locks
 
@@ -184,7 +184,7 @@ async def _take(
     """Hold those rows that are still free; return them in order, and whether none was locked."""
     if not ids:
         return [], True
-    mark = stamp()
+    mark = session.line.stamp()
     complete = await write_past_locks(
         session, ids, lambda some: condition(some, now), hold(executor, now, mark)
     )

@@ -77,11 +77,3 @@ def _check(what: str, seconds: float) -> None:
     if not (math.isfinite(seconds) and _SHORTEST <= seconds <= _DAY):
         msg = f"{what}={seconds!r}: choose seconds from {_SHORTEST} to {_DAY:.0f}"
         raise InvalidArgumentError(msg)
-
-
-def place_of(client: Any, database: str) -> str:
-    """Return how messages call a database: hosts, never a password."""
-    inner = getattr(client, "delegate", client)
-    seeds = getattr(getattr(inner, "_topology_settings", None), "seeds", None)
-    hosts = ",".join(f"{host}:{port}" for host, port in sorted(seeds)) if seeds else "…"
-    return f"mongodb://{hosts}/{database}"

@@ -15,29 +15,15 @@ from durable_core.storage import (
     Release,
     Settle,
     Transition,
-    Unset,
 )
+from durable_core.storage.kit import values_of
 
 from .records import ANYBODY, Doc
 
 HELD: Final = {"$gt": ""}
 """What `owner` is while somebody holds the row, in words that the partial indexes know."""
 
-_FIELDS: Final = ("state", "attempt", "join_at", "priority", "output", "error")
-
 # --- apply -------------------------------------------------------------------------------------
-
-
-def values_of(item: Keep | Release | Finish) -> dict[str, Any]:
-    """Return what a transition sets beside the phase, the holder and the due time."""
-    values: dict[str, Any] = {}
-    for name in _FIELDS:
-        value = getattr(item, name)
-        if not isinstance(value, Unset):
-            values[name] = value
-    if item.reset_crashes:
-        values["crashes"] = 0
-    return values
 
 
 def guard(item: Transition) -> Doc:

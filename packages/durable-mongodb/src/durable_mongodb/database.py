@@ -9,6 +9,7 @@ from durable_core.storage import ClosedError
 from .drivers import Driver
 from .ending import cut_off
 from .errors import translate
+from .line import Line
 from .session import Session
 from .setting_up import check_schema
 from .settings import Settings
@@ -32,6 +33,7 @@ class Database:
     Attributes:
         closed: Whether calls are refused.
         complete: Whether the schema is known to be there.
+        line: Where transactions queue.
     """
 
     def __init__(self, driver: Driver, settings: Settings, tally: Tally, place: str) -> None:
@@ -41,7 +43,7 @@ class Database:
         self.tally = tally
         self.place = place
         self._driver = driver
-        self._lock = asyncio.Lock()
+        self.line = Line(driver)
         self._calls = 0
         self._quiet = asyncio.Event()
 
@@ -51,6 +53,7 @@ class Database:
         while self._calls:
             self._quiet.clear()
             await self._quiet.wait()
+        await self.line.close()
 
     async def read(self, work: Callable[[Session], Awaitable[T]], *, schema: bool = True) -> T:
         """Carry out a call that only reads.
@@ -110,7 +113,7 @@ class Database:
 
     def session(self) -> Session:
         """Return a new way to the database."""
-        return Session(self._driver, self.settings, self.tally, self._lock)
+        return Session(self._driver, self.settings, self.tally, self.line)
 
     async def check(self, *, schema: bool = True) -> None:
         """Refuse a call after the end, and before there is a schema.

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, MongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from durable_core.storage import InvalidArgumentError
@@ -68,6 +69,10 @@ class Driver(Protocol):
         """Return all that a pipeline yields."""
         ...
 
+    def hosts(self) -> str:
+        """Return the hosts of the client, for messages; never a password."""
+        ...
+
     def knows_how_to_connect(self) -> bool:
         """Whether `blocking` can answer a client."""
         ...
@@ -108,6 +113,10 @@ class PyMongoDriver:
         cursor = await collection.aggregate(pipeline, **options)
         found: list[Doc] = await cursor.to_list(None)
         return found
+
+    def hosts(self) -> str:
+        """See `Driver.hosts`."""
+        return _hosts(self._client)
 
     def knows_how_to_connect(self) -> bool:
         """See `Driver.knows_how_to_connect`."""
@@ -156,6 +165,10 @@ class MotorDriver:
         found: list[Doc] = await collection.aggregate(pipeline, **options).to_list(None)
         return found
 
+    def hosts(self) -> str:
+        """See `Driver.hosts`."""
+        return _hosts(self._client.delegate)
+
     def knows_how_to_connect(self) -> bool:
         """See `Driver.knows_how_to_connect`."""
         return True
@@ -168,6 +181,15 @@ class MotorDriver:
     def lends(self) -> bool:
         """See `Driver.lends`."""
         return True
+
+
+def _hosts(client: Any) -> str:
+    try:
+        servers = client.topology_description.server_descriptions()
+    except PyMongoError:
+        # What a mongodb+srv:// URL stands for is asked with the first call.
+        return "…"
+    return ",".join(f"{host}:{port}" for host, port in sorted(servers))
 
 
 def blocking_database(client: MongoClient[Doc], name: str) -> Any:

@@ -52,6 +52,19 @@ class AgainError(TemporaryError):
     """Something was in the way for a moment: the same call is sent again by the storage itself."""
 
 
+class TransactionUndoneError(TemporaryError, PyMongoError):
+    """The caller's transaction is undone: somebody else was in its way.
+
+    It has the driver's label ``TransientTransactionError``, so that `with_transaction` begins the
+    transaction again. Whoever has begun it by himself does that by himself, too.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self._message = message
+        self._error_labels = {TRANSIENT}
+
+
 _TOO_LARGE: Final = (TooLargeError, "a document would be larger than 16 MB; nothing was written")
 
 _BY_CODE: Final[Mapping[int, tuple[type[StorageError], str]]] = {

@@ -12,6 +12,7 @@ from durable_core.storage import Finished, Hint, Ready, Reconnected
 from .drivers import CODEC, Driver
 from .ending import cut_off
 from .errors import translate
+from .line import Line
 from .records import Doc, queue_of
 from .settings import EXECUTIONS, Settings
 
@@ -50,6 +51,13 @@ _PIPELINE: Final[Sequence[Mapping[str, Any]]] = (
         "$project": {
             "operationType": 1,
             "queue": "$fullDocument.queue",
+            "stamp": {
+                "$ifNull": [
+                    "$fullDocument.stamp",
+                    "$updateDescription.updatedFields.stamp",
+                    None,
+                ]
+            },
             "ready": {
                 "$ifNull": [
                     "$fullDocument.ready",
@@ -163,6 +171,34 @@ async def permitted(driver: Driver, settings: Settings) -> bool:
     return True
 
 
+class _News:
+    """What some events say."""
+
+    def __init__(self) -> None:
+        self._queues: set[str] = set()
+        self._everyone = False
+        self._finished = False
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Take note of an event."""
+        self._finished |= bool(event.get("finished"))
+        slot = event.get("ready")
+        if slot is not None:
+            queue = event.get("queue") or queue_of(slot)
+            if queue is None:
+                self._everyone = True
+            else:
+                self._queues.add(queue)
+
+    def hints(self, queues: frozenset[str], *, own: bool) -> list[Hint]:
+        """Return what concerns a listener of these queues."""
+        told = queues if self._everyone else self._queues & queues
+        hints: list[Hint] = [Ready(queue=queue, own=own) for queue in sorted(told)]
+        if self._finished:
+            hints.append(Finished(own=own))
+        return hints
+
+
 class Hints:
     """The open listeners of one storage, and the stream that they share.
 
@@ -170,31 +206,28 @@ class Hints:
         driver: Of the client.
         settings: Where the documents are.
         place: The database, for messages.
+        calls: Knows which calls are those of this storage.
     """
 
-    def __init__(self, driver: Driver, settings: Settings, place: str) -> None:
+    def __init__(self, driver: Driver, settings: Settings, place: str, calls: Line) -> None:
         self._driver = driver
         self._settings = settings
         self._place = place
+        self._calls = calls
         self._listeners: set[_Listener] = set()
         self._line: _Line | None = None
 
     def heard(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Tell every listener what concerns it."""
-        queues: set[str] = set()
-        everyone = finished = False
+        own, others = _News(), _News()
         for event in events:
-            finished |= bool(event.get("finished"))
-            slot = event.get("ready")
-            if slot is not None:
-                queue = event.get("queue") or queue_of(slot)
-                everyone |= queue is None
-                queues |= set() if queue is None else {queue}
+            news = own if self._calls.is_own(event.get("stamp")) else others
+            news.add(event)
         for listener in tuple(self._listeners):
-            told = listener.queues if everyone else queues & listener.queues
-            hints: list[Hint] = [Ready(queue=queue) for queue in sorted(told)]
-            if finished:
-                hints.append(Finished())
+            hints = [
+                *others.hints(listener.queues, own=False),
+                *own.hints(listener.queues, own=True),
+            ]
             if hints:
                 listener.tell(hints)
 

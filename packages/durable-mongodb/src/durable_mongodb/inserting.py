@@ -25,9 +25,11 @@ async def insert_all(session: Session, items: Sequence[NewExecution], now: int) 
         return await session.transact(lambda: insert_in_transaction(session, items, now))
     answers: dict[int, Inserted] = {}
     left: list[int] = list(range(len(items)))
+    mark = session.line.stamp()
     for _ in range(_TURNS):
         records = [born(items[place], now) for place in left]
-        refused = await session.insert(EXECUTIONS, [birth_doc(new, now) for new in records])
+        docs = [birth_doc(new, now, mark) for new in records]
+        refused = await session.insert(EXECUTIONS, docs)
         for number, place in enumerate(left):
             if number not in refused:
                 created = InsertOutcome.CREATED
@@ -66,6 +68,7 @@ async def insert_in_transaction(
     there = await _There.look(session, items)
     answers: list[Inserted] = []
     docs: list[Doc] = []
+    mark = session.line.stamp()
     for item in items:
         met = there.met_by(item)
         if met is not None:
@@ -76,7 +79,7 @@ async def insert_in_transaction(
             new = boxes.delivered(new, now)
             boxes.arrived(new)
         there.add(new)
-        docs.append(birth_doc(new, now))
+        docs.append(birth_doc(new, now, mark))
         answers.append(Inserted(outcome=InsertOutcome.CREATED, record=new))
     await session.insert(EXECUTIONS, docs)
     await boxes.write(session)

@@ -31,9 +31,11 @@ async def beat(session: Session, lease: Lease, *, register: bool, signs_off: boo
     if signs_off:
         await session.delete_many(LEASES, {"_id": lease.executor})
         return Beat(alive=False, clock=await clock(session))
-    changed = await session.change_one(
-        LEASES, {"_id": lease.executor}, renewal(lease, register=register), upsert=register
-    )
+    change = renewal(lease, register=register)
+    if register:
+        # For who finds it dead: what it was about to write must not stay locked.
+        change.append({"$set": {"session": await session.line.id()}})
+    changed = await session.change_one(LEASES, {"_id": lease.executor}, change, upsert=register)
     if changed is None:
         return Beat(alive=False, clock=await clock(session))
     docs = await session.find(

@@ -1,12 +1,13 @@
 """What is known of one (task, wake key): its latest sleeper, request and kept message."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateOne
 
 from durable_core.storage import Phase, Record, WakeOutcome, Woken
+from durable_core.storage.kit import changed
 
 from .records import Doc
 from .session import Session
@@ -86,7 +87,7 @@ class Boxes:
         if message is None or message.until <= now:
             return sleeper
         completed = message.phase is Phase.COMPLETED
-        return replace(
+        return changed(
             sleeper,
             phase=message.phase,
             due=None,

@@ -1,13 +1,16 @@
 """Freeing what nobody alive holds."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Final, TypeAlias
+
+from pymongo.errors import OperationFailure
 
 from durable_core.storage import OnCancel, Phase, Reaped
 
 from .commands import HELD, free, of_dead
 from .records import Doc
-from .session import Session, stamp
+from .session import Session
 from .settings import EXECUTIONS, LEASES
 from .stamping import write_past_locks
 from .working import Work
@@ -25,7 +28,7 @@ _Tokens: TypeAlias = dict[str, tuple[str, int]]
 
 async def reap_dead(session: Session, now: int, limit: int) -> Reaped:
     """Remove expired leases and free the rows of the dead, as `Storage.reap` says."""
-    leases = await session.delete_many(LEASES, {"expires_at": {"$lt": now}})
+    leases = await _expire(session, now)
     owners = await _owners(session)
     dead = owners - await _living(session, owners)
     if not dead:
@@ -42,6 +45,21 @@ async def reap_dead(session: Session, now: int, limit: int) -> Reaped:
     freed, complete = await _free(session, {id_: tokens[id_] for id_ in tokens if id_ not in ends})
     ended = await _end(session, {id_: tokens[id_] for id_ in ends}, now)
     return Reaped(leases=leases, rows=freed + ended, more=more or not complete)
+
+
+async def _expire(session: Session, now: int) -> int:
+    """Remove expired leases, and undo what their executors were in the middle of."""
+    expired = {"expires_at": {"$lt": now}}
+    docs = await session.find(LEASES, expired, fields={"session": 1})
+    if not docs:
+        return 0
+    ids = [doc["_id"] for doc in docs]
+    leases = await session.delete_many(LEASES, {"_id": {"$in": ids}, **expired})
+    sessions = [{"id": doc["session"]} for doc in docs if "session" in doc]
+    # Without it, or if it belongs to another user, the server waits a minute before it does so.
+    with suppress(OperationFailure):
+        await session.command({"killSessions": sessions})
+    return leases
 
 
 async def _owners(session: Session) -> set[str]:
@@ -76,7 +94,7 @@ async def _free(session: Session, tokens: _Tokens) -> tuple[int, bool]:
     """Free rows that are still held so; return how many, and whether none was locked."""
     if not tokens:
         return 0, True
-    mark = stamp()
+    mark = session.line.stamp()
     complete = await write_past_locks(
         session,
         list(tokens),

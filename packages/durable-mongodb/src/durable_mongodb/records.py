@@ -8,8 +8,8 @@ document has private ones:
 * ``ready`` and ``later``: the claim queue in which the row waits now, as due or as scheduled;
   finished rows (duties) wait in that of the built-in tasks;
 * ``asleep``: the wake key, until the sleeper has ended;
-* ``stamp``: which call has written the row last that needed to know what it had written; whoever
-  writes rows of others leaves it alone;
+* ``stamp``: which call of which storage has written the row last; left alone by whoever writes
+  rows that others hold, because a claim finds by it what it holds;
 * ``points``: how many checkpoints it has, and a number more for each transaction of a user's.
 """
 
@@ -133,7 +133,7 @@ def waits_in(row: Head, now: int) -> Doc:
     }
 
 
-def birth_doc(born: Record, now: int) -> Doc:
+def birth_doc(born: Record, now: int, stamp: bytes) -> Doc:
     """Return the document of a new row."""
     doc: Doc = {
         "_id": born.id,
@@ -155,6 +155,7 @@ def birth_doc(born: Record, now: int) -> Doc:
         "options": born.options,
         "meta": born.meta,
         "input": born.input,
+        "stamp": stamp,
     }
     if born.tags:
         doc["tags"] = sorted(born.tags)

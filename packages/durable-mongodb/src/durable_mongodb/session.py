@@ -3,16 +3,22 @@
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
-from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 
 from .drivers import CODEC, Driver
 from .errors import DUPLICATE, UNKNOWN_COMMIT, AgainError, labelled, passing
+from .line import Line
 from .records import Doc
 from .settings import SCHEMA, Settings
 from .statistics import Tally
@@ -41,7 +47,7 @@ class Session:
         driver: Of the client.
         settings: Where the documents are.
         tally: Where commands are counted.
-        lock: Held while a transaction is under way.
+        line: Where transactions queue.
         bound: A session of the caller's, in a transaction already.
 
     Attributes:
@@ -54,16 +60,16 @@ class Session:
         driver: Driver,
         settings: Settings,
         tally: Tally,
-        lock: asyncio.Lock,
+        line: Line,
         *,
         bound: Any = None,
     ) -> None:
         self.doubt = False
         self.written = False
+        self.line = line
         self.tally = tally
         self._driver = driver
         self._settings = settings
-        self._lock = lock
         self._session = bound
         self._database: Any = driver.database(settings.database)
 
@@ -278,11 +284,10 @@ class Session:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None]:
         """Make one transaction of what is done meanwhile, undone if an error leaves the context."""
-        async with self._lock:
+        async with self.line.turn() as session:
             self.tally.transactions += 1
-            session = self._session = await self._driver.start_session()
+            self._session = session
             try:
-                await self._driver.start_transaction(session)
                 yield
                 self.doubt = True
                 await self._commit(session)
@@ -290,24 +295,21 @@ class Session:
                 self.written = True
             finally:
                 self._session = None
-                # It may be that nobody answers; the server undoes what nobody commits.
-                with suppress(Exception):
-                    await session.end_session()
 
     async def _commit(self, session: Any) -> None:
         self.tally.commits += 1
-        attempt = 0
-        while True:
-            attempt += 1
+        for attempt in range(1, _COMMITS + 1):
             self.tally.commands += 1
             try:
                 await session.commit_transaction()
             except PyMongoError as error:
-                # What was committed is not committed twice.
-                if not labelled(error, UNKNOWN_COMMIT) or attempt >= _COMMITS:
-                    if not labelled(error, UNKNOWN_COMMIT):
-                        self.doubt = False
+                if not labelled(error, UNKNOWN_COMMIT):
+                    self.doubt = False
                     raise
+                # The driver has looked for a primary for as long as it was told to.
+                if isinstance(error, ServerSelectionTimeoutError) or attempt == _COMMITS:
+                    raise
+                # What was committed is not committed twice.
                 await asyncio.sleep(_COMMIT_PAUSE * attempt)
             else:
                 return
@@ -331,8 +333,3 @@ def _duplicates(error: BulkWriteError) -> set[int]:
     if strange or details.get("writeConcernErrors"):
         raise error
     return {one["index"] for one in refused}
-
-
-def stamp() -> ObjectId:
-    """Return a mark for what a call writes."""
-    return ObjectId()

@@ -42,7 +42,7 @@ from .applying import apply_all
 from .binding import Bound
 from .cancelling import cancel_all
 from .claiming import claim_due, claim_ids
-from .clients import open_client, place_of
+from .clients import open_client
 from .database import Database
 from .drivers import Client, driver_for
 from .hints import Hints, permitted
@@ -82,10 +82,10 @@ class MongoStorage:
         self._driver = driver_for(client)
         self._own: Client | None = None
         self._push = True
-        place = place_of(client, database)
+        place = f"mongodb://{self._driver.hosts()}/{database}"
         self._tally = Tally()
         self._database = Database(self._driver, self._settings, self._tally, place)
-        self._hints = Hints(self._driver, self._settings, place)
+        self._hints = Hints(self._driver, self._settings, place, self._database.line)
         self._capabilities = self._describe(None)
 
     @classmethod
@@ -148,7 +148,7 @@ class MongoStorage:
         return self._capabilities
 
     async def setup(self, *, migrate: bool = True) -> SchemaReport:
-        """See `Storage.setup`. Also opens a storage again that was closed by `close`.
+        """See `Storage.setup`. Also opens a storage on the caller's client again that was closed.
 
         Raises:
             PermanentError: The server belongs to no replica set, or is older than MongoDB 6.0.

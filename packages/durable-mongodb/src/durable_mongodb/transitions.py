@@ -17,9 +17,8 @@ from durable_core.storage import (
     Settle,
     Transition,
 )
-from durable_core.storage.kit import born
+from durable_core.storage.kit import born, fresh_children, refusal, values_of
 
-from .commands import values_of
 from .mailboxes import Boxes
 from .records import Doc, birth_doc
 from .session import Session
@@ -48,7 +47,8 @@ async def apply_families(session: Session, items: Sequence[Transition], now: int
         points = await _Points.look(session, items)
         applying = _Applying(rows, boxes, there, points, now)
         answers = [applying.apply(item) for item in items]
-        await session.insert(EXECUTIONS, [birth_doc(new, now) for new in applying.born])
+        mark = session.line.stamp()
+        await session.insert(EXECUTIONS, [birth_doc(new, now, mark) for new in applying.born])
         await session.insert(CHECKPOINTS, points.docs)
         await boxes.write(session)
         await rows.write()
@@ -149,7 +149,7 @@ class _Applying:
         row = self._work.get(item.id)
         if row is None:
             return Applied(outcome=ApplyOutcome.MISSING)
-        refused = _refusal(row, item)
+        refused = refusal(row, item)
         if refused is not None:
             return Applied(outcome=refused, head=row)
         if isinstance(item, Settle):
@@ -159,7 +159,7 @@ class _Applying:
             values = {**values_of(item), **self._points_of(item)}
             _, woken = self._work.finish(row, item.phase, str(item.token), values)
             return Applied(outcome=ApplyOutcome.APPLIED, woken=woken)
-        fresh = self._fresh(item)
+        fresh = fresh_children(item, self._there.parents, self._there.sleepers)
         if isinstance(fresh, int):
             return Applied(outcome=ApplyOutcome.CHILD_CONFLICT, head=row, conflict=fresh)
         return self._keep_or_release(row, item, fresh)
@@ -201,34 +201,3 @@ class _Applying:
         self._work.change(row, values | {"owner": None, "phase": item.phase, "due": due})
         woken = [item.id] if due is not None and due <= self._now else []
         return Applied(outcome=ApplyOutcome.APPLIED, woken=woken, held=held)
-
-    def _fresh(self, item: Keep | Release) -> list[NewExecution] | int:
-        """Return the children to insert, or the place of the first that belongs to another."""
-        fresh: dict[str, NewExecution] = {}
-        keys: set[tuple[str, str]] = set()
-        for place, child in enumerate(item.children):
-            if child.id in self._there.parents:
-                if self._there.parents[child.id] != item.id:
-                    return place
-                continue
-            if child.id in fresh:
-                continue
-            if child.wake_key is not None:
-                key = (child.task, child.wake_key)
-                if key in keys or key in self._there.sleepers:
-                    return place
-                keys.add(key)
-            fresh[child.id] = child
-        return list(fresh.values())
-
-
-def _refusal(row: Head, item: Transition) -> ApplyOutcome | None:
-    token = item.token
-    if row.owner != token.owner or row.gen != token.gen:
-        done = (row.owner is None and row.gen == token.gen) or row.ended_by == str(token)
-        return ApplyOutcome.ALREADY if done else ApplyOutcome.SUPERSEDED
-    if isinstance(item, Settle) is not row.finished:
-        return ApplyOutcome.SUPERSEDED
-    if isinstance(item, Keep | Release) and row.cancel_requested and not item.cancel_seen:
-        return ApplyOutcome.CANCEL_REQUESTED
-    return None

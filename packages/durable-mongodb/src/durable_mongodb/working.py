@@ -6,12 +6,13 @@ written it meanwhile, the server undoes this transaction, and it is begun again.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from pymongo import UpdateOne
 
 from durable_core.storage import WAITING, Head, Phase
+from durable_core.storage.kit import changed
 
 from .records import NO_PAYLOADS, Doc, head, waits_in
 from .session import Session
@@ -94,9 +95,7 @@ class Work:
 
     def change(self, row: Head, values: Mapping[str, Any]) -> Head:
         """Give a row other values; payloads and `points` may be among them."""
-        copy = object.__new__(Head)
-        for name in _FIELDS:
-            object.__setattr__(copy, name, values[name] if name in values else getattr(row, name))
+        copy = changed(row, **{name: values[name] for name in values if name in _FIELDS})
         self._rows[row.id] = copy
         self._changes.setdefault(row.id, {}).update(values)
         return copy
@@ -132,12 +131,15 @@ class Work:
 
     async def write(self) -> None:
         """Store what was changed: parents last, because others are most likely to want them."""
+        mark = self._session.line.stamp()
         parents = {self._rows[id_].parent_id for id_ in self._changes}
         order = sorted(self._changes, key=lambda id_: (id_ in parents, id_))
         updates: list[UpdateOne] = []
         for id_ in order:
             row = self._rows[id_]
             values = {**self._changes[id_], **waits_in(row, self._now)}
+            if row.owner is None:
+                values["stamp"] = mark
             if "phase" in values:
                 values["phase"] = row.phase.value
             if row.finished:
@@ -147,4 +149,4 @@ class Work:
         await self._session.update_each(EXECUTIONS, updates)
 
 
-_FIELDS: Final[Sequence[str]] = tuple(Head.__dataclass_fields__)
+_FIELDS: Final = frozenset(Head.__dataclass_fields__)

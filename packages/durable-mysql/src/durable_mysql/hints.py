@@ -41,19 +41,19 @@ class Hints:
         if not told.ready and not told.finished:
             return
         for hints in tuple(self._neighbours.hints):
-            hints.tell(told.ready, finished=told.finished)
+            hints.tell(told.ready, finished=told.finished, own=hints is self)
         if self._poller is not None and told.ready:
             # What others may take up now they may soon have done.
             self._poller.hurry()
         self._notifier.send(told)
 
-    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
+    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
         """Tell every listener what concerns it; from any thread."""
-        ready = [Ready(queue=queue) for queue in queues]
+        ready = [Ready(queue=queue, own=own) for queue in queues]
         for listener in tuple(self._listeners):
             hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
             if finished:
-                hints.append(Finished())
+                hints.append(Finished(own=own))
             if hints:
                 listener.tell(hints)
 

@@ -13,6 +13,7 @@ _ASK: Final = (
     "SELECT @@version, @@version_comment, @@max_allowed_packet, "
     "@@innodb_flush_log_at_trx_commit, @@sync_binlog, @@log_bin, @@innodb_doublewrite"
 )
+_STEP: Final = 256 * 1024
 _MARGIN: Final = 64 * 1024
 """Bytes of a packet that hold no payload: the names in one row, the statement around it."""
 
@@ -59,7 +60,9 @@ class Server:
     @property
     def max_batch_bytes(self) -> int:
         """Payload bytes that surely fit into one packet, where each takes two characters."""
-        return (self.packet - _MARGIN) // 2
+        size = (self.packet - _MARGIN) // 2
+        # A figure that people can read, where there is enough.
+        return size - size % _STEP if size > 2 * _STEP else size
 
 
 async def look_at(driver: Driver, place: str) -> Server:

@@ -2,14 +2,16 @@
 
 # The driver's own annotations leave much open; what is used of it is written down here.
 
-from collections.abc import Awaitable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import MaxConnectionsError, MovedError, RedisError
 
 from durable_core.storage import InvalidArgumentError
 
@@ -17,6 +19,9 @@ Client: TypeAlias = "Redis | RedisCluster"
 """A client of the driver's, standalone or of a cluster."""
 
 _SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_PATIENCE: Final = 60.0
+_LOOK_AGAIN: Final = 0.05
+
 _CLUSTER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://")
 
 
@@ -111,6 +116,42 @@ async def _refresh(connection: Any) -> None:
         await connection.connect()
 
 
+class _Queue:
+    """Waits for a connection where the driver's pool would refuse at once.
+
+    Args:
+        options: Of the pool's connections; nobody waits longer than for an answer.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._patience: float = options.get("socket_timeout") or _PATIENCE
+        self._released = asyncio.Event()
+
+    async def take(self, acquire: Callable[[], Awaitable[Any]]) -> Any:
+        """Return a connection.
+
+        Raises:
+            MaxConnectionsError: None became free.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            self._released.clear()
+            try:
+                return await acquire()
+            except MaxConnectionsError:
+                if loop.time() >= deadline:
+                    raise
+            # A pool of the caller's may be given a connection back without our knowing.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await self._released.wait()
+
+    def next(self) -> None:
+        """Let the next one try."""
+        self._released.set()
+
+
 class Standalone:
     """A link by a client's pool.
 
@@ -121,6 +162,7 @@ class Standalone:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._pool: Any = client.connection_pool
+        self._queue = _Queue(self._pool.connection_kwargs)
 
     @property
     def place(self) -> str:
@@ -134,7 +176,7 @@ class Standalone:
 
     async def acquire(self) -> Connection:
         """See `Link.acquire`."""
-        connection: Connection = await self._pool.get_connection()
+        connection: Connection = await self._queue.take(self._pool.get_connection)
         try:
             await _refresh(connection)
         except BaseException:
@@ -145,6 +187,7 @@ class Standalone:
     async def release(self, connection: Connection) -> None:
         """See `Link.release`."""
         await self._pool.release(connection)
+        self._queue.next()
 
     async def ready(self) -> None:
         """There is but one server."""
@@ -175,6 +218,7 @@ class Clustered:
         self._slot = key_slot(key)
         self._nodes: dict[int, Any] = {}
         self._doubtful = False
+        self._queue = _Queue(client.get_connection_kwargs())
 
     @property
     def _manager(self) -> Any:
@@ -200,7 +244,11 @@ class Clustered:
         """See `Link.acquire`."""
         await self.ready()
         node = self._node()
-        connection = node.acquire_connection()
+
+        async def acquire() -> Any:
+            return node.acquire_connection()
+
+        connection = await self._queue.take(acquire)
         try:
             await node.disconnect_if_needed(connection)
             await connection.connect()
@@ -216,6 +264,7 @@ class Clustered:
     async def release(self, connection: Connection) -> None:
         """See `Link.release`."""
         self._nodes.pop(id(connection)).release(connection)
+        self._queue.next()
 
     def make(self, moved: MovedError | None = None) -> Connection:
         """See `Link.make`."""

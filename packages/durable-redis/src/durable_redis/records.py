@@ -17,7 +17,7 @@ PHASE_NUMBERS: Final = {phase: number for number, phase in enumerate(PHASES)}
 _NONE: Final = -(2**63)
 _LARGEST: Final = 2.0**63
 
-_NUMBERS: Final = Struct("<BBhiiiiiddqqqq")
+_NUMBERS: Final = Struct("<BHhiiiiiddqqqq")
 _NOW: Final = Struct("<qdd")
 _U16: Final = Struct("<H")
 _U32: Final = Struct("<I")
@@ -32,6 +32,7 @@ _OUTPUT: Final = 16
 _ERROR_APART: Final = 32
 _STATE_APART: Final = 64
 _OUTPUT_APART: Final = 128
+_PAYLOAD_APART: Final = 256
 
 _NO_TAGS: Final = frozenset[str]()
 
@@ -93,6 +94,11 @@ def stored(record: Record) -> Stored:
         state_apart = len(state) > INLINE
         inline = b"" if state_apart else state
         flags |= _STATE | (_STATE_APART if state_apart else 0)
+    options, meta = record.options, record.meta
+    payload = _PAYLOAD.pack(len(options), len(meta)) + options + meta + record.input
+    payload_apart = len(payload) > INLINE
+    if payload_apart:
+        flags |= _PAYLOAD_APART
     numbers = _NUMBERS.pack(
         PHASE_NUMBERS[record.phase],
         flags,
@@ -109,9 +115,6 @@ def stored(record: Record) -> Stored:
         _NONE if record.started_at is None else record.started_at,
         _NONE,
     )
-    options, meta = record.options, record.meta
-    payload = _PAYLOAD.pack(len(options), len(meta)) + options + meta + record.input
-    payload_apart = len(payload) > INLINE
     tags = b"".join(longer(tag.encode()) for tag in sorted(record.tags)) if record.tags else b""
     row = b"".join(
         (
@@ -128,7 +131,7 @@ def stored(record: Record) -> Stored:
             short(b"" if record.root_id == record.id else record.root_id.encode()),
             longer(text(record.group)),
             longer(tags),
-            b"\1" if payload_apart else b"\0" + payload,
+            b"" if payload_apart else payload,
         )
     )
     apart = payload if payload_apart else b""
@@ -225,7 +228,6 @@ class Reader:
         root_id = self.short() or id_
         group = self._optional()
         tags = self.longer()
-        payload_apart = self.byte()
         rest = self._data[self._at : end]
         self._at = end
         if flags & _ERROR_APART:
@@ -270,7 +272,7 @@ class Reader:
             output = self.large()
         elif not flags & _OUTPUT:
             output = None
-        if payload_apart:
+        if flags & _PAYLOAD_APART:
             rest = self.large()
         options, meta = _PAYLOAD.unpack_from(rest)
         meta_at = _PAYLOAD.size + options

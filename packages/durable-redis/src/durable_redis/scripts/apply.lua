@@ -72,10 +72,14 @@ local function write_values(r, item)
   if band(mask, 12) ~= 0 then set_blob(r, 'output', item.output) end
   if band(mask, 48) ~= 0 then set_blob(r, 'error', item.error) end
   if mask >= 64 then
-    if band(mask, 64) ~= 0 then r.attempt = item.attempt end
+    if band(mask, 64) ~= 0 then
+      r.counters = sub(r.counters, 1, 8) .. struct.pack('<i4', item.attempt)
+    end
     if band(mask, 128) ~= 0 then r.join_at = item.join_at end
     if band(mask, 256) ~= 0 then r.priority = item.priority end
-    if band(mask, 512) ~= 0 then r.crashes = 0 end
+    if band(mask, 512) ~= 0 then
+      r.counters = sub(r.counters, 1, 4) .. '\0\0\0\0' .. sub(r.counters, 9)
+    end
   end
   for _, point in ipairs(item.points) do points[#points + 1] = point end
 end
@@ -102,7 +106,7 @@ local function apply(item)
   write_values(r, item)
   local held = {}
   for _, child in ipairs(fresh) do
-    adopt(child[1], child[2])
+    adopt(child[1], '', child[2])
     if child[1].phase <= LAST_UNFINISHED then r.pending = r.pending + 1 end
     if child[1].owner ~= '' then held[#held + 1] = child[1].id end
   end

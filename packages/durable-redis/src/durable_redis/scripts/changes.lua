@@ -6,6 +6,7 @@ local points, dirty = {}, {}
 local function named(kind, task, name) return P .. kind .. ':' .. #task .. ':' .. task .. ':' .. name end
 
 local groups = {}
+local TOUCHED, NEW = 1, 2
 
 local function group_of(r)
   if r.phase > LAST_UNFINISHED or string.byte(r.task) == 36 then return '$' end
@@ -32,8 +33,8 @@ end
 
 -- Must be called before a row is changed: what it was decides which indexes change.
 local function touch(r)
-  if r.touched then return end
-  r.touched = true
+  if r.touched > 0 then return end
+  r.touched = TOUCHED
   r.group0 = r.owner == '' and r.due_ms >= 0 and group_of(r)
   r.priority0, r.due0, r.owner0 = r.priority, r.due_ms, r.owner
   r.marked0, r.done0, r.over0 = marked(r), r.phase > LAST_UNFINISHED, over(r)
@@ -105,11 +106,11 @@ local function finish(r, phase, ended_by)
 end
 
 -- Returns how and by which row a new one is hindered, nil if it is not.
-local function existing(r)
+local function existing(r, name)
   local there = load(r.id)
   if there then return 2, there end
-  if r.key ~= '' then
-    local key = named('i', r.task, r.key)
+  if name ~= '' then
+    local key = named('i', r.task, name)
     local id = new_keys[key] or call('GET', key)
     local by_key = id and load(id)
     if by_key then return 3, by_key end
@@ -123,9 +124,9 @@ local function existing(r)
 end
 
 -- Inserts a row. A sleeper for whom a fresh message waits is born finished with it.
-local function adopt(r, payload)
+local function adopt(r, name, payload)
   rows[r.id] = r
-  r.new, r.touched = true, true
+  r.touched = NEW
   r.owner0 = ''
   dirty[#dirty + 1] = r
   if band(r.flags, BLOBS.state[2]) ~= 0 then
@@ -134,7 +135,7 @@ local function adopt(r, payload)
     payload = sub(payload, 5, 4 + size)
   end
   if payload ~= '' then puts[blob_key('payload', r.id)] = payload end
-  if r.key ~= '' then new_keys[named('i', r.task, r.key)] = r.id end
+  if name ~= '' then new_keys[named('i', r.task, name)] = r.id end
   if r.wake == '' then return end
   local b = box(r.task, r.wake)
   change_box(b)

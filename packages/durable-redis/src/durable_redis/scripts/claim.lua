@@ -32,7 +32,7 @@ local function head(lane, size)
   return lane.page[lane.next], tonumber(lane.page[lane.next + 1])
 end
 
-local taken, first, exhausted = {}, 1, true
+local taken, lanes_of, first, exhausted = {}, {}, 1, true
 while first <= #found do
   local last = first
   while last < #found and found[last + 1].rank == found[first].rank do last = last + 1 end
@@ -48,7 +48,7 @@ while first <= #found do
       exhausted = false
       break
     end
-    taken[#taken + 1] = {best.page[best.next], best.key}
+    taken[#taken + 1], lanes_of[#taken + 1] = best.page[best.next], best.key
     best.next = best.next + 2
   end
   if not exhausted then break end
@@ -56,8 +56,8 @@ while first <= #found do
 end
 
 local records = {}
-for _, place in ipairs(taken) do
-  local r = load(place[1])
+for i, id in ipairs(taken) do
+  local r = load(id)
   if r then
     touch(r)
     r.owner, r.gen = executor, r.gen + 1
@@ -66,7 +66,7 @@ for _, place in ipairs(taken) do
     records[#records + 1] = r
   else
     -- A server that evicts keys leaves places without rows.
-    remove(place[2], place[1])
+    remove(lanes_of[i], id)
   end
 end
 flush()

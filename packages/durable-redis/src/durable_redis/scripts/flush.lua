@@ -34,7 +34,26 @@ local function many(command, key, list, size)
   end
 end
 
-local function moment(time) return (struct.unpack('<i8', time)) end
+-- As text, once: to write a number out for each row costs more than to store it.
+local moments, scores = {}, {}
+
+local function moment(time)
+  local text = moments[time]
+  if not text then
+    text = fmt('%.0f', (struct.unpack('<i8', time)))
+    moments[time] = text
+  end
+  return text
+end
+
+local function score(number)
+  local text = scores[number]
+  if not text then
+    text = fmt('%.0f', number)
+    scores[number] = text
+  end
+  return text
+end
 
 local lane_keys = {}
 
@@ -58,7 +77,7 @@ local function index_lane(r, told)
     local group = group_of(r)
     key = lane_key(group, r.priority)
     if group0 ~= group or r.priority0 ~= r.priority or r.due0 ~= r.due_ms then
-      add(key, r.due_ms, r.id)
+      add(key, score(r.due_ms), r.id)
       local lane = lanes[key]
       if not lane then
         lanes[key] = {group = group, priority = r.priority, due_ms = r.due_ms}
@@ -99,8 +118,10 @@ local function index_new(r)
   local created = moment(r.created)
   add(CREATED, created, r.id)
   if r.phase <= LAST_UNFINISHED then add(UNFINISHED, created, r.id) end
-  if r.parent ~= '' then add(P .. 'k:' .. r.parent, r.index, r.id) end
-  local root, _, tags = rest_of(r)
+  if r.parent ~= '' then
+    add(P .. 'k:' .. r.parent, (struct.unpack('<i4', r.counters)), r.id)
+  end
+  local _, root, _, tags = rest_of(r)
   if root ~= '' then add(P .. 't:r:' .. root, created, r.id) end
   local at = 1
   while at <= #tags do
@@ -163,11 +184,9 @@ end
 
 local function pack_row(r)
   local tail = sub(r.packed, r.tail_at)
-  local head = struct.pack(MUTABLE, r.phase, r.flags, r.priority, r.index, r.crashes, r.attempt,
-    r.pending, r.join_at, r.gen, r.due_ms, r.due, r.created, r.started, r.finished,
-    #r.owner, r.owner, #r.ended_by, r.ended_by, #r.error, r.error, #r.state, r.state,
-    #r.output, r.output)
-  r.rest_at = r.rest_at - r.tail_at + #head + 1
+  local head = struct.pack(MUTABLE, r.phase, r.flags, r.priority, r.counters, r.pending,
+    r.join_at, r.gen, r.due_ms, r.due, r.created, r.started, r.finished, #r.owner, r.owner,
+    #r.ended_by, r.ended_by, #r.error, r.error, #r.state, r.state, #r.output, r.output)
   r.tail_at = #head + 1
   r.packed = head .. tail
 end
@@ -175,11 +194,11 @@ end
 local function index(r, told)
   index_lane(r, told)
   if r.owner ~= '' or r.owner0 ~= '' then index_holder(r) end
-  if r.new then index_new(r) end
+  if r.touched == NEW then index_new(r) end
   if r.phase <= LAST_UNFINISHED then return end
   if not r.done0 then
     told.finished = true
-    if not r.new then remove(UNFINISHED, r.id) end
+    if r.touched ~= NEW then remove(UNFINISHED, r.id) end
   end
   local is_over = over(r)
   if is_over and not r.over0 then add(OVER, moment(r.finished), r.id) end
@@ -192,7 +211,7 @@ local function flush(dry)
   local n = 0
   for _, r in ipairs(dirty) do
     -- A new row is stored as it came, unless a message has ended it.
-    if not r.new or r.phase > LAST_UNFINISHED or r.pending > 0 then pack_row(r) end
+    if r.touched ~= NEW or r.phase > LAST_UNFINISHED or r.pending > 0 then pack_row(r) end
     if not dry then
       values[n + 1], values[n + 2] = row_key(r.id), r.packed
       n = n + 2

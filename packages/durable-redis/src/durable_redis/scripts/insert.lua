@@ -2,11 +2,12 @@
 local answers = {}
 for i = 3, #ARGV, 3 do
   local r = parse(ARGV[i], ARGV[i + 1])
-  local code, there = existing(r)
+  local name = rest_of(r)
+  local code, there = existing(r, name)
   if code then
     answers[#answers + 1] = {code, there}
   else
-    adopt(r, ARGV[i + 2])
+    adopt(r, name, ARGV[i + 2])
     -- The sender knows the row that it sent; it does not know of messages.
     answers[#answers + 1] = r.phase > LAST_UNFINISHED and {1, r}
   end

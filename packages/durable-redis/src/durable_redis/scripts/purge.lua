@@ -13,11 +13,11 @@ local function delete(r)
     row_key(id), blob_key('error', id), blob_key('state', id), blob_key('output', id),
     blob_key('payload', id), P .. 'p:' .. id, P .. 'o:' .. id,
   }) do keys[#keys + 1] = key end
-  if r.key ~= '' then keys[#keys + 1] = named('i', r.task, r.key) end
+  local name, root, _, tags = rest_of(r)
+  if name ~= '' then keys[#keys + 1] = named('i', r.task, name) end
   remove(P .. 'f', id)
   remove(P .. 'c', id)
   if r.parent ~= '' then remove(P .. 'k:' .. r.parent, id) end
-  local root, _, tags = rest_of(r)
   if root ~= '' then remove(P .. 't:r:' .. root, id) end
   local at = 1
   while at <= #tags do

@@ -28,7 +28,9 @@ for _, owner in ipairs(dead) do
       leavers[owner] = true
     else
       touch(r)
-      r.owner, r.gen, r.crashes = '', r.gen + 1, r.crashes + 1
+      local index, crashes, attempt = struct.unpack('<i4i4i4', r.counters)
+      r.counters = struct.pack('<i4i4i4', index, crashes + 1, attempt)
+      r.owner, r.gen = '', r.gen + 1
       local ends = band(r.flags, CANCEL) ~= 0 and band(r.flags, DELIVER) == 0
       if ends and r.phase <= LAST_UNFINISHED then
         finish(r, CANCELLED, 'reap')
