@@ -10,7 +10,6 @@ from mongodb_hooks import (
     MongoHooks,
     connection,
     fresh_database,
-    hints_of,
     restart_server,
     server_url,
     storage_in,
@@ -22,15 +21,10 @@ from durable_core.storage import (
     Beat,
     ClosedError,
     Finish,
-    Finished,
-    Hint,
     InvalidArgumentError,
     Keep,
     NewExecution,
     Phase,
-    Ready,
-    Reconnected,
-    Release,
     Token,
     Wake,
 )
@@ -180,52 +174,6 @@ async def test_a_heartbeat_beside_a_blocked_loop() -> None:
             pulse.beat(executor="anna", ttl=TTL, now=NOW)
 
 
-async def test_hints_of_another_storage() -> None:
-    """Ready and Finished arrive by the server; after its restart the listener says so."""
-    async with storage_in() as writer:
-        reader = MongoStorage.from_url(server_url(), database=writer._settings.database)
-        await reader.setup()
-        async with hints_of(reader, "default", "other") as hints:
-            heard: list[Hint] = []
-
-            async def hear(hint: Hint) -> None:
-                async with asyncio.timeout(20):
-                    while hint not in heard:
-                        heard.append(await anext(hints))
-
-            await hear(Reconnected())
-            await writer.insert(items=[new("a", owner="anna")], now=NOW)
-            await writer.insert(items=[new("b", due=NOW * 2)], now=NOW)
-            await hear(Ready(queue="default"))
-            assert all(hint in (Reconnected(), Ready(queue="default")) for hint in heard)
-            await writer.cancel(ids=["b"], request="r", now=NOW)
-            await hear(Finished())
-            heard.clear()
-            await restart_server()
-            await hear(Reconnected())
-            assert heard == [Reconnected()]
-            heard.clear()
-            await writer.insert(items=[new("$c", queue="elsewhere")], now=NOW)
-            # A reaped row that anybody may claim concerns every queue.
-            await writer.insert(
-                items=[NewExecution(id="d", task="$d", queue="far", owner="dead")], now=NOW
-            )
-            await writer.reap(now=NOW, limit=9)
-            await hear(Ready(queue="other"))
-        await reader.close()
-
-
-async def test_a_large_change_of_a_small_row_is_heard_of() -> None:
-    """The server logs it as a replacement of the whole document."""
-    async with storage_in() as storage, hints_of(storage, "default") as hints:
-        assert await anext(hints) == Reconnected()
-        await storage.insert(items=[new("a", owner="anna")], now=NOW)
-        end = Finish(id="a", token=Token("anna", 1), phase=Phase.COMPLETED, output=bytes(100_000))
-        await storage.apply(items=[end], now=NOW)
-        async with asyncio.timeout(10):
-            assert await anext(hints) == Finished(own=True)
-
-
 @pytest.mark.parametrize("task", ["work", "$wake"])
 async def test_a_clock_that_is_ahead(task: str) -> None:
     """A row that was due for its writer, but is not for the claimer, is told as the next one."""
@@ -339,37 +287,6 @@ async def test_two_prefixes_in_one_database() -> None:
         assert await two.get(ids=["a"]) == [None]
         await two.close()
         await MongoHooks().drop(one._settings.database)
-
-
-async def test_own_hints_are_told_from_those_of_others() -> None:
-    async with storage_in() as storage, hints_of(storage, "default", "q") as hints:
-        assert await anext(hints) == Reconnected()
-        other = MongoStorage.from_url(server_url(), database=storage._settings.database)
-        async with asyncio.timeout(20):
-            await storage.insert(items=[new("a")], now=NOW)
-            assert await anext(hints) == Ready(queue="default", own=True)
-            await other.insert(items=[new("b", queue="q", owner="anna")], now=NOW)
-            end = Finish(id="b", token=Token("anna", 1), phase=Phase.COMPLETED)
-            await other.apply(items=[end], now=NOW)
-            assert await anext(hints) == Finished(own=False)
-            claimed = await other.claim(
-                executor="bela", tasks=["work"], queues=["default"], limit=1, now=NOW
-            )
-            wait = Release(
-                id="a",
-                token=claimed.records[0].token,
-                phase=Phase.WAITING_FOR_CHILDREN,
-                due=None,
-                children=[
-                    new("a.0", parent_id="a", root_id="a", queue="q", owner="anna"),
-                ],
-            )
-            await other.apply(items=[wait], now=NOW)
-            end = Finish(id="a.0", token=Token("anna", 1), phase=Phase.FAILED, parent_id="a")
-            await storage.apply(items=[end], now=NOW)
-            heard = {await anext(hints), await anext(hints)}
-            assert heard == {Ready(queue="default", own=True), Finished(own=True)}
-        await other.close()
 
 
 async def test_batches_of_many_megabytes() -> None:
