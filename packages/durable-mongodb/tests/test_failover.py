@@ -11,6 +11,7 @@ import servers
 from mongodb_hooks import (
     MongoHooks,
     break_connections,
+    connection,
     fresh_database,
     hints_of,
     refuse_connections,
@@ -134,6 +135,22 @@ async def test_hints_after_a_step_down(members: Members) -> None:
             await hear(Finished())
         finally:
             killed.start()
+
+
+async def test_transactions_of_others_are_left_alone() -> None:
+    """Reaping who left no session behind ends nobody's."""
+    url = os.environ[servers.mongodb.URL]
+    async with _storages_on(url, fresh_database("others")) as storage, connection() as client:
+        database = client[storage._settings.database]
+        lease = {"_id": "old", "expires_at": NOW - 1, "started_at": NOW - 2, "info": b""}
+        await database["durable_leases"].insert_one(lease)
+        await database["callers"].insert_one({"_id": 1})
+        async with client.start_session() as session:
+            await session.start_transaction()
+            await database["callers"].insert_one({"_id": 2}, session=session)
+            assert (await storage.reap(now=NOW, limit=9)).leases == 1
+            await session.commit_transaction()
+        assert await database["callers"].count_documents({}) == 2
 
 
 async def test_a_killed_server_of_one_member() -> None:

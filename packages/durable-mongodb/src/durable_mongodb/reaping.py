@@ -56,9 +56,10 @@ async def _expire(session: Session, now: int) -> int:
     ids = [doc["_id"] for doc in docs]
     leases = await session.delete_many(LEASES, {"_id": {"$in": ids}, **expired})
     sessions = [{"id": doc["session"]} for doc in docs if "session" in doc]
-    # Without it, or if it belongs to another user, the server waits a minute before it does so.
-    with suppress(OperationFailure):
-        await session.command({"killSessions": sessions})
+    if sessions:  # none at all would stand for those of everybody
+        # If they belong to another user, the server waits a minute before it undoes it.
+        with suppress(OperationFailure):
+            await session.command({"killSessions": sessions})
     return leases
 
 
