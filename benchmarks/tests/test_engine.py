@@ -42,6 +42,7 @@ async def test_every_shape_gives_its_result(executor: DurableExecutor) -> None:
     assert await engine.chain(STEPS) == STEPS
     assert await engine.chain(4, napping=True) == 4
     assert await engine.loop() == 1
+    assert await engine.function(STEPS) == STEPS
 
 
 async def test_rows_to_fill_up_with_have_ended_or_wait_for_next_week(

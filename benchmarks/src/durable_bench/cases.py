@@ -23,6 +23,8 @@ class Kind(StrEnum):
     """Calls from many callers at once."""
     FAN_OUT = "fan_out"
     CHAIN = "chain"
+    FUNCTION = "function"
+    """A chain written as a durable function."""
     MIX = "mix"
     IDLE = "idle"
     HANDLES = "handles"
@@ -37,7 +39,8 @@ class Case:
         variant: Tells the cases of one workload apart; empty if it has one.
         title: For people.
         kind: Which code measures it.
-        count: How many calls, fan-outs, chains, iterations or handles a run does.
+        count: How many calls, fan-outs, chains, iterations or handles a run does; functions that
+            sleep while idleness is looked at.
         width: How many callers at once, children per fan-out or steps per chain.
         concurrency: How many executions the executor runs at once.
         seconds: How long idleness is looked at.
@@ -121,6 +124,9 @@ _AMOUNTS: Final[Mapping[Scale, _Amounts]] = {
 STEPS: Final = 20
 """Steps of the chain of W4."""
 
+ASLEEP: Final = 1_000
+"""Durable functions that sleep in W5."""
+
 IN_FLIGHT: Final = 1_000
 """Callers at once of W1, W7 and W8."""
 
@@ -169,9 +175,29 @@ def cases(scale: Scale) -> Sequence[Case]:
             width=STEPS,
         ),
         Case(
+            workload="W4",
+            variant="function",
+            title=f"durable function of {STEPS} steps, per step",
+            kind=Kind.FUNCTION,
+            count=amounts.chains,
+            width=STEPS,
+            sketched=False,
+        ),
+        Case(
             workload="W5",
             title="idle executor, per minute",
             kind=Kind.IDLE,
+            seconds=amounts.idle_seconds,
+            concurrency=100,
+            sketched=False,
+            repeats=1,
+        ),
+        Case(
+            workload="W5",
+            variant="asleep",
+            title=f"idle executor beside {ASLEEP:,} durable functions that sleep, per minute",
+            kind=Kind.IDLE,
+            count=ASLEEP,
             seconds=amounts.idle_seconds,
             concurrency=100,
             sketched=False,

@@ -61,6 +61,8 @@ async def _run_idle(order: Order, room: Room, case: Case) -> Sample:
     executor = _executor(storage, case)
     async with executor:
         await warm_up(Engine(executor), case)
+        if case.count > 1:
+            await Engine(executor).sleep(case.count)
         sample = await idle(case.seconds, counts, lambda: _calls(executor))
     return replace(sample, durability=storage.capabilities.durability)
 

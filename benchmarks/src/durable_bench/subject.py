@@ -1,6 +1,6 @@
 """What a workload drives: the engine on a storage, or the sketch beside it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class WrongResultError(Exception):
@@ -24,6 +24,15 @@ class Subject(Protocol):
 
     async def loop(self) -> int:
         """Run a loop that ends in its first iteration, after its delay; return its output, 1."""
+        ...
+
+
+@runtime_checkable
+class Durable(Protocol):
+    """A subject that has durable functions as well."""
+
+    async def function(self, steps: int) -> int:
+        """Run a durable function of so many steps from 0; return the last one's output."""
         ...
 
 

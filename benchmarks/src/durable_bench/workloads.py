@@ -12,7 +12,7 @@ from typing import Final
 
 from .bodies import joined
 from .cases import Case, Kind
-from .subject import Subject, check
+from .subject import Durable, Subject, WrongResultError, check
 
 WARM_UP: Final = 200
 """Calls before the clock starts."""
@@ -101,6 +101,17 @@ async def _chain(subject: Subject, case: Case, latencies: list[float]) -> int:
     return case.count * case.width
 
 
+async def _function(subject: Subject, case: Case, latencies: list[float]) -> int:
+    if not isinstance(subject, Durable):
+        raise WrongResultError(f"{type(subject).__name__} has no durable functions")
+    for _ in range(case.count):
+        start = time.perf_counter()
+        answer = await subject.function(case.width)
+        latencies.append(time.perf_counter() - start)
+        check("function", answer, case.width)
+    return case.count * case.width
+
+
 async def _mix(subject: Subject, case: Case, latencies: list[float]) -> int:
     async def one(work: Awaitable[int], expected: int) -> None:
         start = time.perf_counter()
@@ -125,5 +136,6 @@ _WORKLOADS: Final[dict[Kind, Callable[[Subject, Case, list[float]], Awaitable[in
     Kind.STREAM: _stream,
     Kind.FAN_OUT: _fan_out,
     Kind.CHAIN: _chain,
+    Kind.FUNCTION: _function,
     Kind.MIX: _mix,
 }

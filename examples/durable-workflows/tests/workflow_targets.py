@@ -79,10 +79,8 @@ class Place:
     @asynccontextmanager
     async def executor(self, **options: Any) -> AsyncGenerator[DurableExecutor]:
         """Run an executor on a handle of its own."""
-        async with (
-            self.open() as storage,
-            DurableExecutor(storage, **{"poll_interval": 0.2, **options}) as executor,
-        ):
+        options.setdefault("poll_interval", 0.2)
+        async with self.open() as storage, DurableExecutor(storage, **options) as executor:
             yield executor
 
     async def drop(self) -> None:

@@ -1,9 +1,11 @@
 """Executions of known shapes on an executor."""
 
-from durable_core import DurableExecutor
+import asyncio
+
+from durable_core import DurableExecutor, Status
 
 from ..subject import WrongResultError
-from .tasks import CHAINS, fan_out, loop, napping_fan_out, noop
+from .tasks import CHAINS, fan_out, function, loop, napping_fan_out, noop, sleeper
 
 
 class Engine:
@@ -31,6 +33,20 @@ class Engine:
         handle = await self._executor.enqueue(CHAINS[steps, napping], 0)
         output: int = await handle.result()
         return output
+
+    async def function(self, steps: int) -> int:
+        """Run a durable function of so many steps from 0; return the last one's output."""
+        return await (await self._executor.enqueue(function, steps)).result()
+
+    async def sleep(self, count: int) -> None:
+        """Put so many durable functions to sleep for a week."""
+        await self._executor.enqueue_many([sleeper.call() for _ in range(count)])
+        while self._executor.running or await self._awake():  # noqa: ASYNC110 - told by nobody
+            await asyncio.sleep(0.05)
+
+    async def _awake(self) -> int:
+        left = await self._executor.count(task=sleeper, statuses=[Status.READY, Status.RUNNING])
+        return left.get("*", 0)
 
     async def loop(self) -> int:
         """Run a loop that ends in its first iteration, after its delay; return its output."""

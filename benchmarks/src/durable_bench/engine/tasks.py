@@ -1,8 +1,9 @@
 """The workloads' tasks, as a user writes them."""
 
+from datetime import timedelta
 from typing import Final
 
-from durable_core import Done, FanOut, Joined, Tasks
+from durable_core import Done, FanOut, Joined, Tasks, WorkflowContext
 
 from .. import bodies
 from ..bodies import LOOP_DELAY
@@ -20,6 +21,21 @@ napping_chain = TASKS.sequence("napping_chain", nap, *[nap] * 3)
 
 CHAINS: Final = {(STEPS, False): chain, (4, False): short_chain, (4, True): napping_chain}
 """How many steps, and whether they nap → the chain; all begin with 0."""
+
+
+@TASKS.workflow
+async def function(ctx: WorkflowContext, steps: int) -> int:
+    """Do what a chain does, as a durable function."""
+    number = 0
+    for _ in range(steps):
+        number = await ctx.step(bodies.noop, number)
+    return number
+
+
+@TASKS.workflow
+async def sleeper(ctx: WorkflowContext) -> None:
+    """Sleep for a week."""
+    await ctx.sleep(timedelta(days=7))
 
 
 def total(joined: Joined[int, int]) -> int:

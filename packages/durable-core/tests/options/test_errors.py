@@ -17,6 +17,7 @@ from durable_core.errors import (
     FinalizeFailedError,
     OptionError,
     PayloadTooLargeError,
+    StepFailedError,
     WaitTimeoutError,
 )
 from durable_core.failure import ErrorInfo
@@ -41,6 +42,8 @@ def made(kind: type[DurableError]) -> DurableError:
         return kind("id-1", "shop.order", "failed", INFO)
     if kind is PayloadTooLargeError:
         return PayloadTooLargeError("shop.order", "input", 1_234_567, 1_000_000, "max_input")
+    if kind is StepFailedError:
+        return StepFailedError("charge", INFO, timed_out=True)
     return kind("a message")
 
 

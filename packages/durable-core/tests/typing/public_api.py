@@ -1,6 +1,8 @@
 """The public types as users meet them: checked by mypy and pyright, never run."""
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -11,15 +13,20 @@ from durable_core import (
     Context,
     Done,
     DurableExecutor,
+    Event,
     FanOut,
     Handle,
     Joined,
     LoopResult,
     MemoryStorage,
     ParentResult,
+    PlanResult,
+    PlanStep,
     RetryPolicy,
+    StepResult,
     SyncTask,
     Tasks,
+    WorkflowContext,
 )
 
 executor = DurableExecutor(MemoryStorage(), lease=timedelta(seconds=10))
@@ -154,3 +161,66 @@ def sync_elsewhere() -> None:
 
 
 assert_type(sync_elsewhere, SyncTask[[], None])
+
+
+packed = Event("packed", list[str])
+
+
+async def plain_step(number: int) -> str:
+    return str(number)
+
+
+async def in_transaction(connection: bytearray, number: int) -> float:
+    return float(number + len(connection))
+
+
+@asynccontextmanager
+async def begin() -> AsyncGenerator[bytearray]:
+    yield bytearray()
+
+
+@executor.workflow
+async def function(ctx: WorkflowContext, number: int, *, name: str = "") -> float:
+    assert_type(await ctx.step(plain_step, number), str)
+    assert_type(await ctx.step(sync, name), bytes)
+    assert_type(await ctx.step(with_context, number), str)
+    assert_type(await ctx.step(len, name), int)
+    assert_type(await ctx.with_options(retries=3).step(add, 1, b=2), int)
+    assert_type(await ctx.call(with_task, 3), set[int])
+    assert_type(await ctx.wait_for(packed, key="k"), list[str])
+    assert_type(await ctx.wait_for("packed", key="k"), Any)
+    assert_type(await ctx.gather(ctx.call(add, 1), ctx.call(add, 2)), list[int])
+    settled = await ctx.gather(ctx.call(add, 1), ctx.step(add, 2), return_exceptions=True)
+    assert_type(settled, list[int | Exception])
+    one, two = await asyncio.gather(ctx.step(plain_step, 1), ctx.call(add, 1))
+    assert_type(one, str)
+    assert_type(two, int)
+    assert_type(ctx.version("change"), bool)
+    return await ctx.transaction(begin, in_transaction, number)
+
+
+@executor.workflow(name="other", deadline=timedelta(days=1))
+async def with_other_options(ctx: WorkflowContext) -> None:
+    await ctx.sleep(1)
+
+
+plan = executor.plan("plan", add, to_text)
+
+
+async def check_functions() -> None:
+    assert_type(await executor.enqueue(function, 1, name="x"), Handle[float])
+    assert_type(await (await executor.enqueue(with_other_options)).result(), None)
+    handle = await executor.add_plan(plan, "id", [PlanStep("one", add.call(1))])
+    assert_type(await handle.result(), PlanResult)
+    assert_type(await executor.plan_steps(plan, "id"), list[StepResult])
+    await executor.send_event(packed, key="k", payload=["x"])
+    await executor.send_event("packed", key="k", payload={"any": "thing"})
+
+
+@executor.workflow
+async def refused_in_a_function(ctx: WorkflowContext) -> None:
+    """Each line must be an error: the ignores are checked to be needed."""
+    await ctx.step(plain_step, "x")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ctx.step(plain_step)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    await ctx.call(add, "x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    await ctx.transaction(begin, in_transaction, "x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
