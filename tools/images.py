@@ -5,7 +5,6 @@ images; Docker and mmdebstrap must be there, and we must be root. An image acts 
 does, as far as testcontainers expects: it is configured by the same environment variables.
 """
 
-import importlib
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from serving.machine import NotAvailableError, apt, docker, may_install
 
@@ -70,13 +68,6 @@ fi
 exec mariadbd --no-defaults --user=mysql --datadir=$data --bind-address=0.0.0.0
 """
 
-_MONGODB = """#!/bin/sh
-set -eu
-mkdir -p /var/lib/durable
-test "${1:-}" != mongod || shift
-exec /usr/local/bin/mongod --dbpath /var/lib/durable --wiredTigerCacheSizeGB 0.25 "$@"
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
@@ -97,7 +88,6 @@ IMAGES: Mapping[str, Image] = {
     "postgres": Image(packages=["postgresql"], port=5432, entry=_POSTGRES),
     "redis": Image(packages=["redis-server"], port=6379, entry=_REDIS),
     "mariadb": Image(packages=["mariadb-server"], port=3306, entry=_MARIADB),
-    "mongodb": Image(packages=["libcurl4"], port=27017, entry=_MONGODB),
 }
 """By target."""
 
@@ -149,14 +139,11 @@ def _make(name: str, target: str) -> None:
         entry = Path(place) / "entry.sh"
         entry.write_text(image.entry, encoding="utf-8")
         entry.chmod(0o755)
-        hooks = [f"--customize-hook=copy-in {entry} /"]
-        if target == "mongodb":
-            hooks.append(f"--customize-hook=copy-in {_mongod(Path(place))} /usr/local/bin")
         command = [
             "mmdebstrap", "--variant=minbase", "--mode=root", "--quiet",
             f"--include={','.join(image.packages)}",
             *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
-            *hooks, _suite(), str(tree), *_sources(),
+            f"--customize-hook=copy-in {entry} /", _suite(), str(tree), *_sources(),
         ]  # fmt: skip
         changes = ['ENTRYPOINT ["/entry.sh"]', f"EXPOSE {image.port}"]
         options = [part for change in changes for part in ("--change", change)]
@@ -164,15 +151,6 @@ def _make(name: str, target: str) -> None:
             if subprocess.run(program, check=False, stdout=sys.stderr).returncode:
                 msg = f"`{program[0]}` failed: see above"
                 raise NotAvailableError(msg)
-
-
-def _mongod(place: Path) -> Path:
-    """Return a copy of the server that comes in a wheel."""
-    module: Any = importlib.import_module("serving.mongodb")
-    program = place / "mongod"
-    shutil.copy(module.program_or_advice(), program)
-    program.chmod(0o755)
-    return program
 
 
 def _suite() -> str:

@@ -82,7 +82,8 @@ async def test_awaited_handles_have_no_task_each(
 ) -> None:
     sample = await handles(executor, storage, 5_000)
     assert sample.details["added_asyncio_tasks"] < 100
-    assert 0 < sample.details["added_bytes_per_handle"] < 5_000
+    # What the rows alone take is subtracted: a driver's buffers may make it less than nothing.
+    assert abs(sample.details["added_bytes_per_handle"]) < 5_000
     assert sample.tasks == 5_000
 
 
