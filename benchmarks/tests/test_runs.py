@@ -178,7 +178,7 @@ def test_a_missing_or_silent_reference_is_named(
     [
         (
             ["--storage", "paper"],
-            "there is no paper; there are memory, sqlite, postgres, redis, valkey",
+            "there is no paper; there are memory, sqlite, postgres",
         ),
         (["--workload", "W1,W77"], "there is no W77"),
         (["--storage", ""], "empty choice"),

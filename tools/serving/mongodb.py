@@ -196,11 +196,25 @@ def replica_set(members: int, *options: str) -> Generator[list[PrivateMongo]]:
         members: How many servers it has.
         options: More options of the program.
     """
+    with tempfile.TemporaryDirectory(prefix="durable-mongodb-") as name:
+        folders = [Path(name) / str(number) for number in range(members)]
+        with _replica_set(folders, options) as servers:
+            yield servers
+
+
+@contextmanager
+def replica_set_in(folder: Path, *options: str) -> Generator[PrivateMongo]:
+    """Start a replica set of one member, whose files are in a folder."""
+    with _replica_set([folder / "0"], options) as (server,):
+        yield server
+
+
+@contextmanager
+def _replica_set(folders: list[Path], options: tuple[str, ...]) -> Generator[list[PrivateMongo]]:
     program = program_or_advice()
-    with tempfile.TemporaryDirectory(prefix="durable-mongodb-") as name, ExitStack() as stack:
+    with ExitStack() as stack:
         servers: list[PrivateMongo] = []
-        for number in range(members):
-            folder = Path(name) / str(number)
+        for folder in folders:
             folder.mkdir()
             server = PrivateMongo.make(folder, program, options=options)
             stack.callback(server.stop)

@@ -24,7 +24,7 @@ IMAGE = "DURABLE_TEST_MYSQL_IMAGE"
 
 restart = mysqld.restart
 
-_PACKAGE = "mysql-server-core"
+_PACKAGES = ("mysql-server-core", "mysql-server-core-8.4", "mysql-server-core-8.0")
 _TREE = mysqld.BUILD / "mysql"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/usr/local/mysql/bin"
@@ -138,13 +138,9 @@ def _download(scratch: Path) -> list[Path]:
     for folder in ("lists/partial", "archives/partial"):
         (scratch / folder).mkdir(parents=True)
     (scratch / "status").touch()
-    (scratch / "sources.list").write_text(
-        f"deb [signed-by={_KEYRING}] {_mirror()} sid main\n", encoding="utf-8"
-    )
+    package, sources = _offer(scratch)
     options = [
-        f"Dir::Etc::sourcelist={scratch}/sources.list",
-        "Dir::Etc::sourceparts=/dev/null",
-        "Dir::Etc::preferencesparts=/dev/null",
+        *sources,
         f"Dir::State={scratch}",
         f"Dir::State::lists={scratch}/lists",
         f"Dir::State::status={scratch}/status",
@@ -156,12 +152,36 @@ def _download(scratch: Path) -> list[Path]:
     ]
     switches = [part for option in options for part in ("-o", option)]
     apt(*switches, "update", "-q")
-    apt(*switches, "install", "-q", "-y", "--no-install-recommends", "--download-only", _PACKAGE)
+    apt(*switches, "install", "-q", "-y", "--no-install-recommends", "--download-only", package)
     return sorted(archives.glob("*.deb"))
 
 
-def _mirror() -> str:
-    """Return where this machine has its Debian packages from."""
+def _offer(scratch: Path) -> tuple[str, list[str]]:
+    """Return the name of the server's package, and apt's options for where to look for it.
+
+    Raises:
+        NotAvailableError: Nobody offers it.
+    """
+    mirror = _mirror()
+    if mirror is not None:
+        text = f"deb [signed-by={_KEYRING}] {mirror} sid main\n"
+        (scratch / "sources.list").write_text(text, encoding="utf-8")
+        return _PACKAGES[0], [
+            f"Dir::Etc::sourcelist={scratch}/sources.list",
+            "Dir::Etc::sourceparts=/dev/null",
+            "Dir::Etc::preferencesparts=/dev/null",
+        ]
+    # Other systems have it among their own packages.
+    apt("update", "-q")
+    for name in _PACKAGES:
+        if mysqld.run(["apt-cache", "madison", name]).strip():
+            return name, []
+    msg = f"none of {', '.join(_PACKAGES)} is among the packages of this system"
+    raise NotAvailableError(msg)
+
+
+def _mirror() -> str | None:
+    """Return where this machine has its Debian packages from, None if it is no Debian."""
     places = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     for place in places:
         text = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
@@ -170,5 +190,4 @@ def _mirror() -> str:
         )
         if found is not None:
             return found[1]
-    msg = f"no Debian mirror among the sources of apt, so {_PACKAGE} cannot be had"
-    raise NotAvailableError(msg)
+    return None

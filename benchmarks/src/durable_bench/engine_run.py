@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 from durable_core import DurableExecutor
 from durable_core.storage import Storage
@@ -15,24 +14,6 @@ from .rooms import Room, room_of
 from .run import timed
 from .sample import Counts, Sample
 from .workloads import warm_up
-
-
-class _Statistics(Protocol):
-    """What a storage has done so far."""
-
-    @property
-    def statements(self) -> int: ...
-    @property
-    def table_statements(self) -> int: ...
-    @property
-    def commits(self) -> int: ...
-
-
-@runtime_checkable
-class _Counting(Protocol):
-    """A storage that counts what reaches its database."""
-
-    def statistics(self) -> _Statistics: ...
 
 
 def _executor(storage: Storage, case: Case, *, client_only: bool = False) -> DurableExecutor:
@@ -58,7 +39,7 @@ async def _run(order: Order) -> Sample:
     executor = _executor(storage, case, client_only=case.apart)
 
     async def counts() -> Counts | None:
-        return await room.counts(order.where) or _counts(storage)
+        return await room.counts(order.where) or room.said(storage)
 
     def calls() -> int:
         return _calls(executor)
@@ -94,18 +75,6 @@ async def _work(order: Order) -> None:
     storage = room_of(order.storage).storage(order.where)
     async with _executor(storage, order.look_up()):
         await serve()
-
-
-def _counts(storage: Storage) -> Counts | None:
-    """Return what the storage says of itself, if it counts."""
-    if isinstance(storage, _Counting):
-        said = storage.statistics()
-        return Counts(
-            statements=said.statements,
-            table_statements=said.table_statements,
-            commits=said.commits,
-        )
-    return None
 
 
 async def main(order: Order) -> None:

@@ -145,13 +145,20 @@ async def test_a_sleeper_and_its_message() -> None:
 
 
 async def test_checkpoints_keep_their_order_and_first_value() -> None:
+    """What is recorded already is refused, and the caller does not commit."""
     async with storage_in() as storage, connection() as client:
         await storage.insert(items=[NewExecution(id="a", task="work", owner="anna")], now=NOW)
+        answers: list[bool] = []
         for name, value in (("b", b"1"), ("a", b"2"), ("b", b"3")):
-            async with client.start_session() as session, await session.start_transaction():
-                assert await storage.bind(session).checkpoint(
+            async with client.start_session() as session:
+                await session.start_transaction()
+                recorded = await storage.bind(session).checkpoint(
                     execution_id="a", token=Token("anna", 1), name=name, value=value, now=NOW
                 )
+                answers.append(recorded)
+                if recorded:
+                    await session.commit_transaction()
+        assert answers == [True, True, False]
         found = (await storage.checkpoints(execution_id="a", limit=9)).items
         assert [(point.name, point.value) for point in found] == [("b", b"1"), ("a", b"2")]
 

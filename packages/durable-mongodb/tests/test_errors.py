@@ -26,6 +26,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ConfigurationError,
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
@@ -181,15 +182,31 @@ async def test_users_and_their_rights(tmp_path: Path) -> None:
             beat = await asyncio.to_thread(pulse.beat, executor="anna", ttl=15_000_000, now=NOW)
             assert not beat.alive, "the thread's own client has the password, too"
             pulse.close()
+            # What a user has left open in the middle the same user may end.
+            await storage.heartbeat(executor="anna", ttl=10, now=NOW, register=True)
+            await storage.insert(items=[new("b", owner="anna")], now=NOW)
+            with pytest.raises(OperationFailure, match="has been aborted"):
+                await _reaped_in_the_middle(storage, at("good"))
+            # Whoever was only thought dead goes on.
+            (answer,) = await storage.cancel(ids=["nobody"], request="r", now=NOW)
+            assert answer.outcome.value == "missing"
         async with _closed(at("blind")) as storage:
             await storage.setup()
             assert not storage.capabilities.push
             with pytest.raises(NotImplementedError, match="push"):
                 storage.listen(queues=["default"])
             claimed = await storage.claim(
-                executor="anna", tasks=["work"], queues=["default"], limit=1, now=NOW
+                executor="anna", tasks=["work"], queues=["default"], limit=9, now=NOW
             )
-            assert [row.id for row in claimed.records] == ["a"]
+            assert {row.id for row in claimed.records} == {"a", "b"}
+
+
+async def _reaped_in_the_middle(storage: MongoStorage, other: MongoStorage) -> None:
+    """Try to commit a transaction whose executor is declared dead meanwhile."""
+    session = storage._database.session()
+    async with _closed(other), session.transaction():
+        await session.update_many("executions", {"_id": "b"}, {"$inc": {"lock": 1}})
+        assert (await other.reap(now=NOW + 11, limit=9)).rows == 1
 
 
 @asynccontextmanager
@@ -354,6 +371,7 @@ _REFUSED = {"writeErrors": [{"index": 0, "code": 14031, "errmsg": "full"}], "nIn
         (OperationFailure("exceeded time limit", 50), OutcomeUnknownError),
         (OperationFailure("what is this", 999_999), OutcomeUnknownError),
         (OperationFailure("no transactions here", 20), PermanentError),
+        (ConfigurationError("Sessions are not supported by this server"), PermanentError),
         (OperationFailure("larger than 16 MB", 17419), TooLargeError),
         (NotPrimaryError("not primary"), OutcomeUnknownError),
         (NetworkTimeout("timed out"), OutcomeUnknownError),

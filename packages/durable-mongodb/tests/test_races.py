@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from mongodb_hooks import server_url, storage_in
+from mongodb_hooks import connection, server_url, storage_in
 from mongodb_worker import FAMILY
 
 from durable_core.storage import (
@@ -20,6 +20,7 @@ from durable_core.storage import (
     Phase,
     Query,
     Release,
+    Status,
     Token,
     Wake,
     WakeOutcome,
@@ -223,3 +224,23 @@ async def _check_families(storage: MongoStorage) -> None:
         assert len(points.items) == (1 if kids else 0)
         if row.phase is Phase.WAITING_FOR_CHILDREN:
             assert (row.due == 0) == (row.pending == 0)
+
+
+async def test_a_locked_row_does_not_hold_up_those_before_it() -> None:
+    """All are tried together for a while, then in parts; the order of the items stays."""
+    async with storage_in() as storage, connection() as client:
+        ids = [f"{n}" for n in range(9)]
+        await storage.insert(items=[NewExecution(id=id_, task="work") for id_ in ids], now=NOW)
+        rows = client[storage._settings.database]["durable_executions"]
+        async with client.start_session() as session:
+            await session.start_transaction()
+            await rows.update_one({"_id": "4"}, {"$inc": {"lock": 1}}, session=session)
+            cancelling = asyncio.ensure_future(storage.cancel(ids=ids, request="r", now=NOW))
+            async with asyncio.timeout(30):
+                while await storage.count(query=_ENDED) != {"*": 4}:
+                    assert not cancelling.done()
+            await session.abort_transaction()
+        assert [answer.outcome.value for answer in await cancelling] == ["ended"] * 9
+
+
+_ENDED = Query(statuses=frozenset({Status.CANCELLED}))

@@ -370,3 +370,48 @@ async def test_own_hints_are_told_from_those_of_others() -> None:
             heard = {await anext(hints), await anext(hints)}
             assert heard == {Ready(queue="default", own=True), Finished(own=True)}
         await other.close()
+
+
+async def test_batches_of_many_megabytes() -> None:
+    """Larger than a document and a message may be: cut by the driver, read in several replies."""
+    async with storage_in() as storage:
+        large = bytes(storage.capabilities.max_payload)
+        number = storage.capabilities.max_batch_bytes // len(large)
+        items = [new(f"{n}", input=large) for n in range(number)]
+        await storage.insert(items=items, now=NOW)
+        claimed = await storage.claim(
+            executor="anna", tasks=["work"], queues=["default"], limit=number, now=NOW
+        )
+        assert sum(len(row.input) for row in claimed.records) == number * len(large)
+        ends = [
+            Finish(id=row.id, token=row.token, phase=Phase.COMPLETED, output=large)
+            for row in claimed.records
+        ]
+        assert {one.outcome.value for one in await storage.apply(items=ends, now=NOW)} == {
+            "applied"
+        }
+        await storage.insert(items=[new("p", owner="anna")], now=NOW)
+        children = [
+            new(f"p{n}", parent_id="p", root_id="p", owner="anna", input=large)
+            for n in range(number)
+        ]
+        keep = Keep(id="p", token=Token("anna", 1), children=children)
+        (done,) = await storage.apply(items=[keep], now=NOW)
+        assert len(done.held) == number
+        ends = [
+            Finish(
+                id=child.id,
+                token=Token("anna", 1),
+                phase=Phase.FAILED,
+                parent_id="p",
+                error=large,
+                checkpoints={},
+            )
+            for child in children
+        ]
+        assert {one.outcome.value for one in await storage.apply(items=ends, now=NOW)} == {
+            "applied"
+        }
+        (parent,) = await storage.get(ids=["p"])
+        assert parent is not None
+        assert parent.pending == 0

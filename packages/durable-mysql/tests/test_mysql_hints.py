@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from mysql_hooks import (
@@ -14,6 +15,7 @@ from mysql_hooks import (
     storage_in,
     through_proxy,
 )
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from durable_core.storage import Finished, Hint, NewExecution, Ready, Reconnected
 from durable_mysql import MySQLStorage
@@ -141,3 +143,32 @@ async def test_hints_after_a_cut(server: str) -> None:
             proxy_of(reader).break_all()
             assert await heard(hints, Reconnected()) == [Reconnected()]
     await drop_tables(server, prefix)
+
+
+async def test_a_cancellation_that_is_lost(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that connects may swallow it: calls and listeners end all the same."""
+    async with storage_in(server) as storage:
+        connects = asyncio.Event()
+        connect = AsyncEngine.raw_connection
+
+        async def connect_anyway(engine: AsyncEngine) -> object:
+            connects.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await connect(engine)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(AsyncEngine, "raw_connection", connect_anyway)
+            reading = asyncio.ensure_future(storage.get(ids=["a"]))
+            await connects.wait()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            connects.clear()
+            waiting = asyncio.ensure_future(anext(storage.listen(queues=["default"])))
+            await connects.wait()
+            async with asyncio.timeout(10):
+                await storage._hints.close()
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+        assert await storage.get(ids=["a"]) == [None]

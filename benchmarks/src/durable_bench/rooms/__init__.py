@@ -15,8 +15,11 @@ ROOMS: Final[Mapping[str, str]] = {
     "memory": "memory",
     "sqlite": "sqlite",
     "postgres": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mysql",
     "redis": "redis",
     "valkey": "redis",
+    "mongodb": "mongodb",
 }
 """Target → the module here that serves it."""
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..sample import Counts
 from ..sketch.store import Store
@@ -127,12 +127,33 @@ class Room(ABC):
         """Return what reached the place's database so far, all processes together, if known."""
         return None
 
+    def said(self, storage: "Storage") -> Counts | None:
+        """Return what a storage says that it has sent to its database; None if it does not count.
+
+        Args:
+            storage: Opened by this room.
+        """
+        statistics: Any = getattr(storage, "statistics", None)
+        return None if statistics is None else self._said(statistics())
+
+    def _said(self, statistics: Any) -> Counts:
+        """Return a storage's own statistics as those that all have in common."""
+        return Counts(
+            statements=statistics.statements,
+            table_statements=statistics.table_statements,
+            commits=statistics.commits,
+        )
+
     async def watch(self, place: Place) -> Reader:
         """Begin to count what reaches the place's database; it may be slowed down by this.
 
         Called before the storage is opened, for runs that are not against the clock.
         """
-        return lambda: self.counts(place)
+
+        async def read() -> Counts | None:
+            return await self.counts(place)
+
+        return read
 
     async def audit(self, place: Place) -> bool:
         """Let the database itself write down every end of an execution from now on.

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +48,8 @@ class _Storm:
 
     async def run(self) -> None:
         """Enqueue and kill until there is no more of both, then wait for the rest."""
-        looking = asyncio.create_task(self._look_for_ever())
+        over = asyncio.Event()
+        looking = asyncio.create_task(self._look_until(over))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._enqueue())
@@ -55,8 +57,8 @@ class _Storm:
                 group.create_task(self._kill_server())
             await self._until_all_ended()
         finally:
-            looking.cancel()
-            await asyncio.wait((looking,))
+            over.set()
+            await asyncio.wait((looking,), timeout=self.plan.patience)
 
     async def _enqueue(self) -> None:
         first = 0
@@ -130,10 +132,12 @@ class _Storm:
         while self.ended < part * self.plan.executions:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.02)
 
-    async def _look_for_ever(self) -> None:
-        while True:
+    async def _look_until(self, over: asyncio.Event) -> None:
+        while not over.is_set():
             await self.watch.look()
-            await asyncio.sleep(0.2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await over.wait()
 
     async def _until_all_ended(self) -> None:
         deadline = time.monotonic() + self.plan.patience

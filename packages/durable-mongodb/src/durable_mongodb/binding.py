@@ -8,7 +8,7 @@ from durable_core.storage.kit import check_insert
 
 from .database import Database
 from .drivers import driver_of_session
-from .errors import TransactionUndoneError, passing, translate
+from .errors import TransactionUndoneError, translate, undone
 from .inserting import insert_in_transaction
 from .line import Line
 from .session import Session
@@ -90,7 +90,7 @@ class Bound:
             await self._database.check()
             return await work(self._session)
         except Exception as error:
-            if passing(error):
+            if undone(error):
                 msg = f"{self._database.place}: somebody else was in this transaction's way"
                 raise TransactionUndoneError(msg) from error
             # Nothing is committed here, so nothing can be in doubt.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from durable_core.storage import Cancelled, CancelOutcome, OnCancel, Phase
 
+from .parts import in_transactions
 from .session import Session
 from .working import Work
 
@@ -12,16 +13,15 @@ async def cancel_all(
     session: Session, ids: Sequence[str], request: str, now: int
 ) -> list[Cancelled]:
     """Carry out a request to cancel, as `Storage.cancel` says."""
-    # What cannot be an id is not stored, and may be no text that can be sent.
-    wanted = {id_ for id_ in ids if id_.isascii()}
 
-    async def work() -> list[Cancelled]:
-        rows = await Work.read(session, wanted, now)
-        answers = [_cancel_one(rows, id_, request) for id_ in ids]
+    async def work(some: Sequence[str]) -> list[Cancelled]:
+        # What cannot be an id is not stored, and may be no text that can be sent.
+        rows = await Work.read(session, {id_ for id_ in some if id_.isascii()}, now)
+        answers = [_cancel_one(rows, id_, request) for id_ in some]
         await rows.write()
         return answers
 
-    return await session.transact(work)
+    return await in_transactions(session, ids, work, lambda _: 0)
 
 
 def _cancel_one(rows: Work, id: str, request: str) -> Cancelled:  # noqa: A002

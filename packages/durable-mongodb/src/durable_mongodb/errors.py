@@ -100,6 +100,22 @@ _BY_CODE: Final[Mapping[int, tuple[type[StorageError], str]]] = {
 }
 """The server's answers after which nothing of the command was carried out."""
 
+_BY_WORDS: Final[Sequence[tuple[str, tuple[type[StorageError], str]]]] = (
+    (
+        "hint provided",
+        (SchemaMissingError, "an index is missing: run setup() with migrate=True"),
+    ),
+    ("object to insert too large", _TOO_LARGE),
+    (
+        "transaction is too large",
+        (
+            TooLargeError,
+            "the server's cache is too small for this item: raise storage.wiredTiger.cacheSizeGB",
+        ),
+    ),
+)
+"""Answers whose code says less than their text."""
+
 _STOPPED: Final = frozenset(
     {6, 7, 89, 91, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 )
@@ -120,8 +136,13 @@ def labelled(error: BaseException, label: str) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label(label)
 
 
-def passing(error: BaseException) -> bool:
-    """Whether the call was undone, and the storage itself sends it again."""
+def too_large_for_cache(error: BaseException) -> bool:
+    """Whether a transaction was undone because the server cannot keep all that it writes."""
+    return isinstance(error, OperationFailure) and "transaction is too large" in str(error)
+
+
+def undone(error: BaseException) -> bool:
+    """Whether the transaction was undone, and the storage itself sends it again."""
     if isinstance(error, AgainError):
         return True
     if isinstance(error, ServerSelectionTimeoutError):
@@ -174,26 +195,22 @@ def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[Stora
 def _of_server(
     code: int | None, text: str, *, write: bool, doubt: bool
 ) -> tuple[type[StorageError], str]:
-    if code == EXPIRED:
-        found = (TemporaryError, "the server gave up after the time that it was given")
-        return _UNKNOWN if write and doubt else found
-    if code in _STOPPED:
-        found = (
-            TemporaryError,
-            "the server is not the primary, or is going down; nothing was written",
+    if code == EXPIRED or code in _STOPPED:
+        if write and doubt:
+            return _UNKNOWN
+        return TemporaryError, (
+            "the server gave up after the time that it was given"
+            if code == EXPIRED
+            else "the server is not the primary, or is going down; nothing was written"
         )
-        return _UNKNOWN if write and doubt else found
     if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
-    if code in _REFUSED:
-        if "hint provided" in text:
-            return SchemaMissingError, "an index is missing: run setup() with migrate=True"
-        if "object to insert too large" in text:
-            return _TOO_LARGE
+    for words, verdict in _BY_WORDS:
+        if words in text:
+            return verdict
+    if code in _REFUSED or not write:
         return PermanentError, "the server refused the command"
-    if write:
-        return _UNKNOWN
-    return PermanentError, "the server refused the command"
+    return _UNKNOWN
 
 
 def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
@@ -208,6 +225,8 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
 
 
 def _of_driver(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
+    if isinstance(error, ConfigurationError) and "essions are not supported" in str(error):
+        return PermanentError, HOW_TO
     for kinds, verdict in _NOT_SENT:
         if isinstance(error, kinds):
             return verdict

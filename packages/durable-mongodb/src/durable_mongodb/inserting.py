@@ -9,6 +9,7 @@ from durable_core.storage import Inserted, InsertOutcome, NewExecution, Record, 
 from durable_core.storage.kit import born
 
 from .mailboxes import Boxes
+from .parts import in_transactions
 from .records import Doc, birth_doc, record
 from .session import Session
 from .settings import EXECUTIONS
@@ -22,7 +23,9 @@ async def insert_all(session: Session, items: Sequence[NewExecution], now: int) 
     One command, and one more if something is there already. Sleepers need a transaction.
     """
     if any(item.wake_key is not None for item in items):
-        return await session.transact(lambda: insert_in_transaction(session, items, now))
+        return await in_transactions(
+            session, items, lambda some: insert_in_transaction(session, some, now), size_of
+        )
     answers: dict[int, Inserted] = {}
     left: list[int] = list(range(len(items)))
     mark = session.line.stamp()
@@ -50,6 +53,11 @@ async def insert_all(session: Session, items: Sequence[NewExecution], now: int) 
         msg = f"{items[left[0]].id!r} was there and gone again {_TURNS} times"
         raise TemporaryError(msg)
     return [answers[place] for place in range(len(items))]
+
+
+def size_of(item: NewExecution) -> int:
+    """Return the payload bytes of a new row."""
+    return len(item.options) + len(item.meta) + len(item.input) + len(item.state or b"")
 
 
 async def insert_in_transaction(

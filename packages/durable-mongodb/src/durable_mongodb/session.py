@@ -17,7 +17,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from .drivers import CODEC, Driver
-from .errors import DUPLICATE, UNKNOWN_COMMIT, AgainError, labelled, passing
+from .errors import DUPLICATE, UNKNOWN_COMMIT, AgainError, labelled, undone
 from .line import Line
 from .records import Doc
 from .settings import SCHEMA, Settings
@@ -256,7 +256,7 @@ class Session:
 
     # --- transactions ----------------------------------------------------------------------
 
-    async def transact(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def transact(self, work: Callable[[], Awaitable[T]], *, attempts: int | None = None) -> T:
         """Carry out a transaction, again and again while somebody else is in its way.
 
         Whatever a decision is based on must be written, too: of two transactions that write one
@@ -264,6 +264,7 @@ class Session:
 
         Args:
             work: What to do in it; begun anew after a conflict, so it must not keep anything.
+            attempts: How often at most; None: for half a minute.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + _GIVE_UP
@@ -274,7 +275,7 @@ class Session:
                 async with self.transaction():
                     answer = await work()
             except Exception as error:
-                if not passing(error) or self.doubt or loop.time() > end:
+                if not undone(error) or self.doubt or loop.time() > end or attempt == attempts:
                     raise
                 self.tally.conflicts += 1
                 await asyncio.sleep(_pause(attempt))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from .errors import EXPIRED, code_of, passing
+from .errors import EXPIRED, code_of, undone
 from .records import Doc
 from .session import Session
 from .settings import EXECUTIONS
@@ -63,7 +63,7 @@ async def _in_parts(
             async with session.transaction():
                 await session.update_many(EXECUTIONS, where(part), change)
         except PyMongoError as error:
-            if not passing(error) or session.doubt:
+            if not undone(error) or session.doubt:
                 raise
             half = len(part) // 2
             passed_over |= half == 0

@@ -136,7 +136,7 @@ class MongoStorage:
             durable=True,
             resolution_us=1,
             max_batch_rows=1_000,
-            max_batch_bytes=32 * 1024 * 1024,
+            max_batch_bytes=16 * 1024 * 1024,
             # A document has six payloads at most, and at most 16 MB.
             max_payload=2_500 * 1024,
             durability="MongoDB" if server is None else server.text,

@@ -19,7 +19,9 @@ from durable_core.storage import (
 )
 from durable_core.storage.kit import born, fresh_children, refusal, values_of
 
+from .inserting import size_of
 from .mailboxes import Boxes
+from .parts import in_transactions
 from .records import Doc, birth_doc
 from .session import Session
 from .settings import CHECKPOINTS, EXECUTIONS
@@ -27,7 +29,28 @@ from .working import Work
 
 
 async def apply_families(session: Session, items: Sequence[Transition], now: int) -> list[Applied]:
-    """Carry out transitions, as `Storage.apply` says, in one transaction."""
+    """Carry out transitions, as `Storage.apply` says, in transactions."""
+
+    async def work(some: Sequence[Transition]) -> list[Applied]:
+        return await _apply_together(session, some, now)
+
+    return await in_transactions(session, items, work, _size_of)
+
+
+def _size_of(item: Transition) -> int:
+    """Return the payload bytes of a transition."""
+    if isinstance(item, Settle):
+        return 0
+    size = sum(len(value) for value in item.checkpoints.values())
+    for value in (item.state, item.output, item.error):
+        if isinstance(value, bytes):
+            size += len(value)
+    if isinstance(item, Keep | Release):
+        size += sum(size_of(child) for child in item.children)
+    return size
+
+
+async def _apply_together(session: Session, items: Sequence[Transition], now: int) -> list[Applied]:
     children = [
         child for item in items if isinstance(item, Keep | Release) for child in item.children
     ]
@@ -39,22 +62,18 @@ async def apply_families(session: Session, items: Sequence[Transition], now: int
         for item in items
         if isinstance(item, Finish) and item.parent_id is not None and item.parent_id.isascii()
     }
-
-    async def work() -> list[Applied]:
-        boxes = await Boxes.read(session, keys)
-        rows = await Work.read(session, ids, now, parents=parents)
-        there = await _There.look(session, children, keys)
-        points = await _Points.look(session, items)
-        applying = _Applying(rows, boxes, there, points, now)
-        answers = [applying.apply(item) for item in items]
-        mark = session.line.stamp()
-        await session.insert(EXECUTIONS, [birth_doc(new, now, mark) for new in applying.born])
-        await session.insert(CHECKPOINTS, points.docs)
-        await boxes.write(session)
-        await rows.write()
-        return answers
-
-    return await session.transact(work)
+    boxes = await Boxes.read(session, keys)
+    rows = await Work.read(session, ids, now, parents=parents)
+    there = await _There.look(session, children, keys)
+    points = await _Points.look(session, items)
+    applying = _Applying(rows, boxes, there, points, now)
+    answers = [applying.apply(item) for item in items]
+    mark = session.line.stamp()
+    await session.insert(EXECUTIONS, [birth_doc(new, now, mark) for new in applying.born])
+    await session.insert(CHECKPOINTS, points.docs)
+    await boxes.write(session)
+    await rows.write()
+    return answers
 
 
 class _There:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from durable_core.storage import Head, Phase, Wake, WakeOutcome, Woken
 
 from .mailboxes import Boxes, Mailbox, Message
+from .parts import in_transactions
 from .session import Session
 from .settings import EXECUTIONS
 from .working import Work
@@ -13,21 +14,21 @@ from .working import Work
 async def wake_all(session: Session, items: Sequence[Wake], now: int) -> list[Woken]:
     """Carry out wake-ups, as `Storage.wake` says."""
 
-    async def work() -> list[Woken]:
-        keys = await _keys(session, items)
-        known = [(item.task, key) for item, key in zip(items, keys, strict=True) if key is not None]
+    async def work(some: Sequence[Wake]) -> list[Woken]:
+        keys = await _keys(session, some)
+        known = [(item.task, key) for item, key in zip(some, keys, strict=True) if key is not None]
         boxes = await Boxes.read(session, known)
         latest = [boxes.latest(*key) for key in known]
-        named = [item.id for item in items if item.id is not None]
+        named = [item.id for item in some if item.id is not None]
         ids = {*named, *(id_ for id_ in latest if id_ is not None)}
         rows = await Work.read(session, ids, now, keys=dict.fromkeys(known))
         waking = _Waking(boxes, rows, now)
-        answers = [waking.wake(item, key) for item, key in zip(items, keys, strict=True)]
+        answers = [waking.wake(item, key) for item, key in zip(some, keys, strict=True)]
         await boxes.write(session)
         await rows.write()
         return answers
 
-    return await session.transact(work)
+    return await in_transactions(session, items, work, lambda item: len(item.payload or b""))
 
 
 async def _keys(session: Session, items: Sequence[Wake]) -> list[str | None]:

@@ -1,5 +1,6 @@
 """Driver connections: taken from SQLAlchemy's pools and transactions."""
 
+import asyncio
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -8,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 
 from durable_core.storage import InvalidArgumentError
 
@@ -105,6 +107,21 @@ def check_engine(engine: object) -> AsyncEngine:
         )
         raise InvalidArgumentError(msg)
     return engine
+
+
+async def connected(engine: AsyncEngine) -> PoolProxiedConnection:
+    """Return a connection of an engine's pool, or be cancelled.
+
+    Drivers connect with `asyncio.wait_for`, which before Python 3.12 loses a cancellation that
+    comes just when the connection is there: whoever is cancelled would go on.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    pooled = await engine.raw_connection()
+    if task is not None and task.cancelling() > before:
+        await greenlet_spawn(pooled.close)
+        raise asyncio.CancelledError
+    return pooled
 
 
 def pooled_driver(pooled: PoolProxiedConnection) -> Driver:

@@ -11,7 +11,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from durable_core.storage import ClosedError, StorageError
 
-from .connections import pooled_driver
+from .connections import connected, pooled_driver
 from .drivers import Driver, alive
 from .errors import answered, original, passing, translate
 from .server import Server, look_at
@@ -144,18 +144,21 @@ class Database:
     async def _asked(self, driver: Driver) -> Server:
         """Return what the server is: the first connection asks."""
         if self.server is None:
-            self.server = await look_at(driver, self.place)
+            async with asyncio.timeout(self.texts.settings.command_timeout):
+                self.server = await look_at(driver, self.place)
         return self.server
 
     async def _acquire(self) -> PoolProxiedConnection:
         """Return a connection that did not die while it lay in the pool."""
-        pooled = await self.engine.raw_connection()
-        for _ in range(_STALE):
-            if alive(pooled_driver(pooled)):
-                break
-            await _throw_away(pooled)
-            await greenlet_spawn(pooled.close)
-            pooled = await self.engine.raw_connection()
+        # For a place in the pool, and for a server that accepts and says nothing.
+        async with asyncio.timeout(2 * self.texts.settings.command_timeout):
+            pooled = await connected(self.engine)
+            for _ in range(_STALE):
+                if alive(pooled_driver(pooled)):
+                    break
+                await _throw_away(pooled)
+                await greenlet_spawn(pooled.close)
+                pooled = await connected(self.engine)
         return pooled
 
     async def _give_back(

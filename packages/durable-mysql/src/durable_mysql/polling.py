@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from .connections import pooled_driver
+from .connections import connected, pooled_driver
 from .database import Database
 from .drivers import Driver
 from .literals import text
@@ -26,6 +26,7 @@ _LATE: Final = 5_000_000
 _RENEWED: Final = 20.0
 """Seconds after which a listener says again that it listens."""
 
+_TOLD_AGAIN: Final = 0.1
 _FIRST_RETRY: Final = 0.05
 _LONGEST_RETRY: Final = 5.0
 
@@ -64,8 +65,12 @@ class Poller:
 
     async def close(self) -> None:
         """Stop looking."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # A cancellation may be lost on its way, see `connected`: so it is told again.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_TOLD_AGAIN)
+        # Who waits for the beginning must not wait for ever.
+        self.begun.set()
 
     async def _run(self) -> None:
         pause = _FIRST_RETRY
@@ -83,7 +88,7 @@ class Poller:
     async def _watch(self) -> None:
         """Look until the connection breaks."""
         database = self._database
-        pooled = await database.engine.raw_connection()
+        pooled = await connected(database.engine)
         driver = self.driver = pooled_driver(pooled)
         pooled.detach()
         try:

@@ -13,8 +13,8 @@ Key: TypeAlias = tuple[str | None, int | None, str, str]
 class Hears(Protocol):
     """Who is told what a commit may have changed."""
 
-    def tell(self, queues: Iterable[str], *, finished: bool) -> None:
-        """Take note of it; from any thread."""
+    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
+        """Take note of it, and whether it was one's own commit; from any thread."""
         ...
 
     def reconnected(self) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from durable_core.storage import Beat, ClosedError, Lease
 from durable_core.storage.kit import check_executor
 
-from .connections import lonely_engine, pooled_driver
+from .connections import connected, lonely_engine, pooled_driver
 from .drivers import Driver, alive
 from .errors import answered, lost, original, translate
 from .leases import beat
@@ -80,7 +80,7 @@ class MySQLPulse:
     async def _session(self) -> Session:
         if self._driver is None or not alive(self._driver):
             self._drop()
-            pooled = await self._engine.raw_connection()
+            pooled = await connected(self._engine)
             self._driver = pooled_driver(pooled)
             pooled.detach()
         if self._server is None:
