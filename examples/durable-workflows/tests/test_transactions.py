@@ -12,7 +12,7 @@ from workflow_targets import Place
 from durable_core import OptionError, Tasks, WorkflowContext
 
 MOST_POINTS = 60
-AT_ONCE = 5
+AT_ONCE = 10
 
 
 async def can_bind(place: Place) -> bool:
@@ -21,7 +21,7 @@ async def can_bind(place: Place) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_killed_transaction_has_its_effect_once(place: Place) -> None:
     """Kill a worker at each point of its life; another one finishes, each effect is there once."""
     if not await can_bind(place):

@@ -18,6 +18,10 @@ from durable_core.storage.adapters import binder_of
 from durable_core.testing.faults import Fault, FaultyStorage, LoggedCall, Plan
 
 EFFECT = "effects"
+
+PATIENCE = 240.0
+"""Seconds; MongoDB keeps the transaction of a killed process open for a minute."""
+
 POINTS = (
     "before effect",
     "after effect",
@@ -178,4 +182,4 @@ async def result_of(storage: Storage, tasks: Tasks, three: Any) -> list[int]:
         storage, tasks=tasks, lease=0.5, poll_interval=0.1, crash_limit=100
     ) as executor:
         handle: Handle[list[int]] = await executor.enqueue(three.with_options(id="three"))
-        return await handle.result(timeout=60)
+        return await handle.result(timeout=PATIENCE)
