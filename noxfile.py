@@ -210,6 +210,7 @@ def storm(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run every example of the documents, follow every link inside the repository."""
     _enter(session)
+    _install_servers(session)
     documents = [str(path.relative_to(ROOT)) for path in workspace.files("*.md")]
     _run_all(session, [["python", "tools/links.py"], ["pytest", *documents, *session.posargs]])
 
