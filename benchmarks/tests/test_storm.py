@@ -1,7 +1,11 @@
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from serving.machine import alive
 
 from durable_bench.storm import Plan, StormError, in_folder
 from durable_bench.storm.__main__ import main
@@ -125,3 +129,37 @@ def test_the_command_needs_a_shared_storage(capsys: pytest.CaptureFixture[str]) 
         main(["--storage", "sqlite", "--executions", "50", "--workers", "1", "--kills", "0"]) == 0
     )
     assert capsys.readouterr().out.rstrip().endswith("all well")
+
+
+_STARTER = """
+import sys
+from pathlib import Path
+from durable_bench.rooms import Place
+from durable_bench.storm import Plan
+from durable_bench.storm.worker import Crew
+
+if __name__ == "__main__":
+    plan = Plan(target="sqlite", workers=2)
+    with Crew.at_work(plan, Place(Path(sys.argv[1]))) as crew:
+        print(*crew.pids, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
+    program = tmp_path / "starter.py"
+    program.write_text(_STARTER, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, program, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        assert starter.stdout is not None
+        pids = [int(word) for word in starter.stdout.readline().split()]
+        starter.kill()
+    assert len(pids) == 2
+    deadline = time.monotonic() + 30
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, "workers were left behind"
+        time.sleep(0.01)

@@ -55,6 +55,8 @@ def _work(plan: Plan, folder: Path, name: str, ready: Connection, servers: dict[
 
 
 async def _work_for_ever(plan: Plan, place: Place, name: str, ready: Connection) -> None:
+    # Whoever started this worker may be killed, too: then nobody would end it.
+    asyncio.get_running_loop().add_reader(ready.fileno(), os._exit, 1)
     async with executor_on(plan, place, name=name):
         ready.send("at work")
         await asyncio.Event().wait()
@@ -125,6 +127,11 @@ class Crew:
         ready.close()
         self.start()
         return name
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes."""
+        return [process.pid for _, process, _ in self._running if process.pid is not None]
 
     def dead(self) -> list[str]:
         """Return the names of those that ended by themselves."""
