@@ -2,10 +2,12 @@
 
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PATIENCE = 30.0
@@ -54,11 +56,28 @@ def group_of(user: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback interface on which nobody listens.
+
+    Not one that the system gives to outgoing connections: while a server is restarted, any client
+    could come to have it.
+    """
+    low, high = 10_000, _first_ephemeral()
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(low, high)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_ephemeral() -> int:
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8")
+        first = int(text.split()[0])
+    except OSError:
+        first = 32_768
+    # Where nearly all ports are given out, any choice is as good as another.
+    return first if first > 11_000 else 32_768
 
 
 def may_install() -> bool:
