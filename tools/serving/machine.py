@@ -61,7 +61,7 @@ def free_port() -> int:
     Not one that the system gives to outgoing connections: while a server is restarted, any client
     could come to have it.
     """
-    low, high = 10_000, _first_ephemeral()
+    low, high = 10_000, max(20_000, _first_ephemeral())
     chance = random.SystemRandom()
     while True:
         port = chance.randrange(low, high)
@@ -73,11 +73,9 @@ def free_port() -> int:
 def _first_ephemeral() -> int:
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8")
-        first = int(text.split()[0])
     except OSError:
-        first = 32_768
-    # Where nearly all ports are given out, any choice is as good as another.
-    return first if first > 11_000 else 32_768
+        return 32_768
+    return int(text.split()[0])
 
 
 def may_install() -> bool:
