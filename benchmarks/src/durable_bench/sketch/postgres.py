@@ -144,7 +144,13 @@ class PostgresStore:
 
     async def open(self) -> None:
         """Create the tables if there are none."""
-        settings = {"client_min_messages": "warning"}
+        # Plans that were prepared for an empty table would scan it for ever.
+        settings = {
+            "client_min_messages": "warning",
+            "enable_seqscan": "off",
+            "enable_bitmapscan": "off",
+            "jit": "off",
+        }
         self._pool = await asyncpg.create_pool(
             self._url, min_size=4, max_size=4, server_settings=settings, reset=_as_it_is
         )
