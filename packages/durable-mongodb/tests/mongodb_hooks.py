@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import pymongo
 import pytest
 from mongodb_proxy import Proxy
-from pymongo import AsyncMongoClient, MongoClient
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.pool import AsyncConnection
 from pymongo.synchronous.pool import Connection
 
@@ -34,16 +34,13 @@ def server_url() -> str:
     return os.environ[_URL]
 
 
-def primary_address() -> tuple[str, int]:
+async def primary_address() -> tuple[str, int]:
     """Return host and port of the member that can be written to."""
-    client: MongoClient[dict[str, Any]] = MongoClient(server_url())
-    try:
-        client.admin.command("ping")
-        address = client.address
-        assert address is not None
-        return address[0], address[1]
-    finally:
-        client.close()
+    async with connection() as client:
+        await client.admin.command("ping")
+        address = await client.address
+    assert address is not None
+    return address[0], address[1]
 
 
 @asynccontextmanager
@@ -73,7 +70,7 @@ async def through_proxy(
     database: str, prefix: str = "durable_", options: str = ""
 ) -> AsyncGenerator[MongoStorage]:
     """Open a storage whose connections can be cut."""
-    async with Proxy.open(*primary_address()) as proxy:
+    async with Proxy.open(*await primary_address()) as proxy:
         storage = MongoStorage.from_url(near(proxy, options), database=database, prefix=prefix)
         _proxies[storage] = proxy
         try:
@@ -86,7 +83,7 @@ async def through_proxy(
 async def motor_through_proxy(database: str, prefix: str) -> AsyncGenerator[MongoStorage]:
     """Open a storage on a client of Motor, whose connections can be cut."""
     motor: Any = importlib.import_module("motor.motor_asyncio")
-    async with Proxy.open(*primary_address()) as proxy:
+    async with Proxy.open(*await primary_address()) as proxy:
         client: Any = motor.AsyncIOMotorClient(near(proxy))
         storage = MongoStorage(client, database=database, prefix=prefix)
         _proxies[storage] = proxy

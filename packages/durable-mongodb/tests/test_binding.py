@@ -77,7 +77,7 @@ async def test_no_transaction() -> None:
 
 
 async def test_something_else() -> None:
-    blocking: MongoClient[Any] = MongoClient(server_url())
+    blocking: MongoClient[Any] = MongoClient(server_url(), connect=False)
     async with storage_in() as storage, connection() as client:
         with blocking.start_session() as session:
             for tx in (None, "tx", storage, client, session):

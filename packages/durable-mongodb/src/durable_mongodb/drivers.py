@@ -131,7 +131,8 @@ class PyMongoDriver:
         """See `Driver.blocking`."""
         made_with = self._made_with() or {}
         options = {name: value for name, value in made_with.items() if name not in _LEFT_OUT}
-        return MongoClient(**options)
+        # For a command every few seconds the server need not be watched by the millisecond.
+        return MongoClient(**{**options, "serverMonitoringMode": "poll"})
 
     def lends(self) -> bool:
         """See `Driver.lends`."""
