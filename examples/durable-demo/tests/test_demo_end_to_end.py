@@ -91,7 +91,13 @@ def test_without_a_kill_one_worker_does_everything(notes: Path, tmp_path: Path) 
 def test_an_interrupted_run_takes_its_worker_along(notes: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "durable_demo", str(notes), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=PLAIN
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=PLAIN,
+        # Whoever runs the tests in the background may have SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None
         started = next(line for line in process.stdout if "worker 1" in line)

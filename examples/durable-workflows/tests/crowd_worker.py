@@ -74,7 +74,7 @@ class Crowd:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return what was written down, in order."""
-        lines = self._journal.read_text("utf-8").splitlines()
+        lines = self._journal.read_text("utf-8").splitlines() if self._journal.exists() else []
         found: list[dict[str, Any]] = [json.loads(line) for line in lines]
         return found
 

@@ -19,6 +19,8 @@ KILLS = 30
 WORKERS = 3
 ERRANDS = 12
 PATIENCE = 120.0
+IN_A_STEP = 5
+"""Of so many kills one is of a worker that has just begun a step."""
 
 
 @pytest.mark.slow
@@ -45,6 +47,8 @@ async def test_everything_ends_though_workers_are_killed(
                     await client.send_event("event", key=f"{number}", payload=1000 + number)
                 await asyncio.sleep(chance.random() * 0.3)
                 victim = chance.randrange(WORKERS)
+                if kill % IN_A_STEP == 0:
+                    victim = await runs_a_step(crowd, workers, handles) or victim
                 await asyncio.to_thread(workers[victim].kill)
                 deaths[workers[victim].process.pid or 0] = time.monotonic()
                 workers[victim] = await asyncio.to_thread(start, place, crowd_journal(tmp_path))
@@ -61,6 +65,19 @@ async def test_everything_ends_though_workers_are_killed(
     assert len(deaths) == KILLS
     nobody_repeats_the_living(crowd, deaths)
     all_is_recorded_once(recorded)
+
+
+async def runs_a_step(crowd: Crowd, workers: list[Child], handles: list[Handle[Any]]) -> int | None:
+    """Return the worker that has just begun a step; None if all steps have been run."""
+    pids = {worker.process.pid: place for place, worker in enumerate(workers)}
+    seen = len(crowd.runs())
+    while not all(status.finished for status in [await handle.status() for handle in handles]):
+        for _ in range(100):
+            begun = [pids[run["pid"]] for run in crowd.runs()[seen:] if run["pid"] in pids]
+            if begun:
+                return begun[-1]
+            await asyncio.sleep(0.002)
+    return None
 
 
 def nobody_repeats_the_living(crowd: Crowd, deaths: dict[int, float]) -> None:

@@ -25,7 +25,7 @@ for i = 3, #ARGV, 4 do
   local id = ARGV[i]
   redis.call('SET', p .. 'e:' .. id, ARGV[i + 1])
   redis.call('ZADD', p .. 'held', now, id)
-  redis.call('ZADD', p .. 'all', now, id)
+  if redis.call('ZADD', p .. 'all', now, id) == 0 then return redis.error_reply('a duplicate') end
   if ARGV[i + 2] ~= '' then redis.call('ZADD', p .. 'kids:' .. ARGV[i + 2], ARGV[i + 3], id) end
 end
 """

@@ -186,9 +186,10 @@ class Waiters:
 def _rest(asked: int, found: int) -> float:
     """Return how many times as long as a sweep took the next one waits at least.
 
-    The more a sweep finds, the sooner the next one is worth its cost.
+    The larger a part of them a sweep finds, the sooner the next one is worth its cost; a sweep for
+    few costs little, whatever it finds.
     """
-    return min(_LONGEST_REST, asked / (4 * found)) if found else _LONGEST_REST
+    return min(_LONGEST_REST, asked / (4 * max(found, 1)))
 
 
 def ended_of(record: Record | None) -> Ended:
