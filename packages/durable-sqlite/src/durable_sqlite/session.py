@@ -207,7 +207,7 @@ def open_writer(settings: Settings, *, create: bool = False) -> sqlite3.Connecti
 
 
 _WRITER: Final = (
-    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA wal_autocheckpoint = 10000",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
 )

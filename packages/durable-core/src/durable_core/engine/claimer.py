@@ -60,6 +60,7 @@ class Claimer:
         self._clock = clock
         self._time = time
         self._slots = slots
+        slots.freed = self.freed
         self._tasks = tasks
         self._queues = queues
         self._owner = owner

@@ -94,15 +94,26 @@ class Engine:
         self.waiters = Waiters(
             self.writer, clock=clock, runs_here=lambda id_: id_ in self.runner.held
         )
-        self.slots = Slots(settings.concurrency, self._place_freed)
+        self.slots = Slots(settings.concurrency)
+        self.claimer = Claimer(
+            self.writer,
+            clock=clock,
+            time=self.time,
+            slots=self.slots,
+            tasks=tasks.names,
+            queues=settings.queues,
+            owner=self._claiming_owner,
+            start=self._start,
+            held=self._known,
+            poll=self._poll,
+        )
         self._holding = Holding(
+            claimer=self.claimer,
             slots=self.slots,
             tasks=tasks.names,
             queues=settings.queues,
             owner=self._accepting_owner,
-            caught_up=lambda: self.claimer.caught_up,
             start=self._start,
-            unsure=self._unsure,
         )
         isolation = Isolation(clock, probation=settings.lease, patience=settings.lease)
         self._isolation = isolation
@@ -119,7 +130,7 @@ class Engine:
                 random=random,
                 max_output=settings.max_output,
                 lease_valid=lambda: self.heart.valid,
-                ready=self._ready,
+                ready=self.claimer.wake,
                 watch=self.waiters.add,
                 unwatch=self.waiters.remove,
             ),
@@ -129,9 +140,9 @@ class Engine:
             limits=Limits(crashes=settings.crash_limit),
             callbacks=Callbacks(
                 ended=self._ended,
-                ready=self._ready,
-                due=self._due,
-                let_go=self._let_go,
+                ready=self.claimer.wake,
+                due=self.claimer.expect,
+                let_go=self.claimer.let_go,
                 owner=self._holder,
             ),
         )
@@ -144,18 +155,6 @@ class Engine:
             on_lost=self._lease_lost,
             on_reaped=self._reaped,
             pulse=self._pulse,
-        )
-        self.claimer = Claimer(
-            self.writer,
-            clock=clock,
-            time=self.time,
-            slots=self.slots,
-            tasks=tasks.names,
-            queues=settings.queues,
-            owner=self._claiming_owner,
-            start=self.runner.start,
-            held=self._known,
-            poll=self._poll,
         )
         self._outside = Outside(
             self.writer,
@@ -317,21 +316,6 @@ class Engine:
 
     def _start(self, record: Record) -> None:
         self.runner.start(record)
-
-    def _unsure(self) -> None:
-        self.claimer.unsure()
-
-    def _ready(self) -> None:
-        self.claimer.wake()
-
-    def _due(self, due: int) -> None:
-        self.claimer.expect(due)
-
-    def _let_go(self, execution_id: str) -> None:
-        self.claimer.let_go(execution_id)
-
-    def _place_freed(self) -> None:
-        self.claimer.freed()
 
     def _poll(self) -> float:
         if self.settings.poll_interval is not None:

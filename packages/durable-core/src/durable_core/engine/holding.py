@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from ..storage import Applied, ApplyOutcome, Keep, NewExecution, Phase, Record, Release
 from ..storage.kit import born, changed
+from .claimer import Claimer
 from .slots import Slots
 
 
@@ -13,33 +14,31 @@ class Holding:
     Only as many as there are free places, and none while others have waited longer.
 
     Args:
+        claimer: Knows whether work waits already; told when rows may be held of which nobody here
+            knows (ENGINE-4).
         slots: How much may run.
         tasks: Names of the known tasks.
         queues: Queues that are served.
         owner: The incarnation that may hold new rows, or None while none may.
-        caught_up: Whether no work is known to wait for a claim.
         start: Called with every row that is held.
-        unsure: Called when rows may be held of which nobody here knows (ENGINE-4).
     """
 
     def __init__(
         self,
         *,
+        claimer: Claimer,
         slots: Slots,
         tasks: Callable[[], Collection[str]],
         queues: Collection[str],
         owner: Callable[[], str | None],
-        caught_up: Callable[[], bool],
         start: Callable[[Record], None],
-        unsure: Callable[[], None],
     ) -> None:
+        self._claimer = claimer
         self._slots = slots
         self._tasks = tasks
         self._queues = queues
         self._owner = owner
-        self._caught_up = caught_up
         self._start = start
-        self._unsure = unsure
         self.on_the_way: set[str] = set()
         """Ids of rows that were sent and ask to be held."""
 
@@ -52,7 +51,7 @@ class Holding:
     @property
     def _places(self) -> int:
         """How many new rows may be held; none while others have waited longer."""
-        return max(0, self._slots.free - len(self.on_the_way)) if self._caught_up() else 0
+        return max(0, self._slots.free - len(self.on_the_way)) if self._claimer.caught_up else 0
 
     def sent(self, item: NewExecution) -> None:
         """Take note of a row that is being inserted."""
@@ -115,4 +114,4 @@ class Holding:
             self._start(born(asking[id_], born_at()))
         if len(held) < len(asking):
             # The others may be held since a delivery whose answer was lost.
-            self._unsure()
+            self._claimer.unsure()

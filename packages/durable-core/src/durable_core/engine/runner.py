@@ -196,10 +196,13 @@ class Runner:
     def _free_place(self, held: Held) -> None:
         """Free the place, or let a thread that could not be stopped keep it until it ends."""
         leftover = held.leftover
-        id_ = held.record.id
+        if leftover is None and not self._leftovers:
+            self._slots.give_back()
+            return
         if leftover is None or leftover.done():
             self._leftover_ended(held)
             return
+        id_ = held.record.id
         self._leftovers.setdefault(id_, held)
         loop = asyncio.get_running_loop()
 

@@ -8,13 +8,15 @@ class Slots:
 
     Args:
         capacity: How many.
+
+    Attributes:
         freed: Called whenever a place becomes free.
     """
 
-    def __init__(self, capacity: int, freed: Callable[[], None]) -> None:
+    def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.freed: Callable[[], None] = _nothing
         self._used = 0
-        self._freed = freed
 
     @property
     def free(self) -> int:
@@ -33,4 +35,8 @@ class Slots:
     def give_back(self) -> None:
         """Free one place."""
         self._used -= 1
-        self._freed()
+        self.freed()
+
+
+def _nothing() -> None:
+    """Nobody waits for a place."""

@@ -174,35 +174,35 @@ class Handle(Generic[R_co]):
         return self.id != before
 
     async def _ended(self, timeout: Duration | None) -> Ended:
-        patience_ends = None
+        engine = self._engine
+        until = None
         if timeout is not None:
-            patience_ends = self._engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
+            until = engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
         while True:
-            how = await self._run_ended(timeout, patience_ends)
+            one = One(loop=asyncio.get_running_loop())
+            engine.waiters.add(self.id, one)
+            timer = None if until is None else engine.clock.call_at(until, one.give_up)
+            try:
+                how = await one
+            finally:
+                engine.waiters.remove(self.id, one)
+                if timer is not None:
+                    timer.cancel()
+            if how is None:
+                how = await self._ended_after_all(timeout)
+            known_end(self.id, self.task, how)
             if (following := continued_as(how.output)) is None:
                 return how
             self.id = following
 
-    async def _run_ended(self, timeout: Duration | None, until: float | None) -> Ended:
-        engine = self._engine
-        one = One(loop=asyncio.get_running_loop())
-        engine.waiters.add(self.id, one)
-        timer = None if until is None else engine.clock.call_at(until, one.give_up)
-        try:
-            how = await one
-        finally:
-            engine.waiters.remove(self.id, one)
-            if timer is not None:
-                timer.cancel()
-        if how is None and (record := await self._record()).finished:
-            how = ended_of(record)
-        if how is None:
-            raise WaitTimeoutError(
-                f"execution {self.id} of task {self.task.name!r} has not ended after "
-                f"{to_us(timeout or 0, 'timeout') / 1e6:g} s; it goes on"
-            )
-        known_end(self.id, self.task, how)
-        return how
+    async def _ended_after_all(self, timeout: Duration | None) -> Ended:
+        """Look once more when the patience has ended."""
+        if (record := await self._record()).finished:
+            return ended_of(record)
+        raise WaitTimeoutError(
+            f"execution {self.id} of task {self.task.name!r} has not ended after "
+            f"{to_us(timeout or 0, 'timeout') / 1e6:g} s; it goes on"
+        )
 
 
 def _missing(task: str, execution_id: str) -> str:

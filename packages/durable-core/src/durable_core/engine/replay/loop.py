@@ -245,7 +245,7 @@ def refuse_in_workflow(what: str) -> None:
     Raises:
         WorkflowError: The calling code runs there.
     """
-    if isinstance(running_loop(), WorkflowLoop):
+    if isinstance(events._get_running_loop(), WorkflowLoop):  # noqa: SLF001
         msg = (
             f"{what} cannot be used in a durable function, only in its steps: "
             "ctx.step(function, ...); child executions are ctx.call(task, ...)"
