@@ -41,8 +41,8 @@ def write_where_the_caller_is(patch: pytest.MonkeyPatch) -> None:
     """Let the cancellation of whoever waits for a write reach the write."""
     submit: Any = channel.Channel[Any, Any].submit
 
-    def submitted(self: Any, item: Any, **options: Any) -> Any:
-        future = submit(self, item, **options)
+    def submitted(self: Any, item: Any, *more: Any, **options: Any) -> Any:
+        future = submit(self, item, *more, **options)
         drain = self._task
 
         def passed_on(done: Any) -> None:

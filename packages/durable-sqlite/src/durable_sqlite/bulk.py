@@ -1,12 +1,11 @@
 """Many rows per statement: SQLite then works without Python, and without Python's lock."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final, TypeVar
 
-from durable_core.storage import UNSET, Finish
+from durable_core.storage import UNSET, Finish, NewExecution
 
-from .records import Row
+from .records import birth_row
 from .statements import FINISHES, INSERTS, NEWEST
 from .writing import Writing
 
@@ -34,25 +33,29 @@ INSERT_RETURNING: Final[Mapping[int, str]] = {
 }
 
 
-def insert_rows(writing: Writing, rows: Sequence[Row]) -> list[bool]:
+def insert_rows(writing: Writing, items: Sequence[NewExecution], now: int) -> list[bool]:
     """Insert rows with distinct ids, unless their id, key or wake key exists.
 
     Args:
         writing: The transaction.
-        rows: Parameters as `records.birth_row` returns them.
+        items: What to insert.
+        now: Becomes `created_at`; decides what is held.
 
     Returns:
-        For each row in turn whether it was inserted.
+        For each item in turn whether it was inserted.
     """
     created: list[bool] = []
-    for piece in pieces(rows):
-        made = writing.run(INSERT[len(piece)], [*chain.from_iterable(piece)]).rowcount
+    for piece in pieces(items):
+        parameters: list[Any] = []
+        for item in piece:
+            parameters += birth_row(item, now)
+        made = writing.run(INSERT[len(piece)], parameters).rowcount
         if made in (0, len(piece)):
             created += [made > 0] * len(piece)
         else:
             # New rows are numbered after all that there were.
             fresh = {row[0] for row in writing.rows(NEWEST, (made,))}
-            created += [row[0] in fresh for row in piece]
+            created += [item.id in fresh for item in piece]
     return created
 
 

@@ -10,7 +10,7 @@ from durable_core.storage.kit import born, born_held
 
 from .bulk import insert_rows
 from .mailboxes import delivery
-from .records import birth_row, changed_head, head, is_duty, lane
+from .records import changed_head, head, is_duty, lane
 from .statements import CHILD_ENDED, HEAD
 from .writing import Writing
 
@@ -65,7 +65,7 @@ def add_rows(writing: Writing, items: Sequence[NewExecution], now: int) -> list[
     Returns:
         For each item in turn whether it was inserted.
     """
-    created = insert_rows(writing, [birth_row(item, now) for item in items])
+    created = insert_rows(writing, items, now)
     for item in items:
         if item.due is not None and not born_held(item, now):
             writing.ready.add(item.queue)
@@ -78,7 +78,7 @@ def add_sleeper(writing: Writing, item: NewExecution, now: int) -> Record:
     The caller has made sure that neither id, key nor wake key exists.
     """
     row = born(item, now)
-    insert_rows(writing, [birth_row(item, now)])
+    insert_rows(writing, [item], now)
     row = writing.carry_out(delivery(row, now))
     writing.tell(row)
     return row

@@ -10,16 +10,34 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ..storage import ClosedError, OutcomeUnknownError, StorageError, TemporaryError
 from .clock import Clock, sleep
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
+ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
+AnswerT_contra = TypeVar("AnswerT_contra", contravariant=True)
 
 _LOG = logging.getLogger("durable.storage")
 _UNCLASSIFIED_TRIES = 5
+
+
+class Sender(Protocol[ItemT_contra, AnswerT_contra]):
+    """Who sends items and takes over what becomes of them, whoever else may wait."""
+
+    def abandoned(self, error: Exception, /) -> Exception | None:
+        """Return what ends the attempts instead of a repetition; None goes on.
+
+        Args:
+            error: What the last attempt has met with.
+        """
+        ...
+
+    def answered(self, item: ItemT_contra, outcome: AnswerT_contra | Exception, /) -> None:
+        """Take over the answer, or the error that ended the attempts."""
+        ...
 
 
 @dataclass(slots=True)
@@ -29,36 +47,33 @@ class Entry(Generic[ItemT, AnswerT]):
     Attributes:
         item: What to write; re-sent unchanged until it is answered.
         future: Resolved with the answer, unless the waiting side was cancelled; None: nobody waits.
-        then: Called with the answer, or with the error, also when nobody waits any more.
-        abandon: Asked before a repetition; an exception ends the attempts.
+        sender: Told of the answer or error, also when nobody waits any more; asked before a
+            repetition.
         ends: Monotonic seconds after which it is not repeated any more.
     """
 
     item: ItemT
     future: "asyncio.Future[AnswerT] | None"
-    then: Callable[[AnswerT | Exception], None] | None
-    abandon: Callable[[Exception], Exception | None] | None
+    sender: Sender[ItemT, AnswerT] | None
     ends: float
 
     def answer(self, answer: AnswerT) -> None:
         """Hand the answer over."""
-        if self.then is not None:
-            self._tell(self.then, answer)
+        if self.sender is not None:
+            self._tell(self.sender, answer)
         if self.future is not None and not self.future.done():
             self.future.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Hand the error over."""
-        if self.then is not None:
-            self._tell(self.then, error)
+        if self.sender is not None:
+            self._tell(self.sender, error)
         if self.future is not None and not self.future.done():
             self.future.set_exception(error)
 
-    def _tell(
-        self, then: Callable[[AnswerT | Exception], None], outcome: AnswerT | Exception
-    ) -> None:
+    def _tell(self, sender: Sender[ItemT, AnswerT], outcome: AnswerT | Exception) -> None:
         try:
-            then(outcome)
+            sender.answered(self.item, outcome)
         except Exception:  # noqa: BLE001 - it must not stop the writes of others
             _LOG.exception("taking over the answer to %r failed", self.item)
 
@@ -98,35 +113,26 @@ class Channel(Generic[ItemT, AnswerT]):
     def submit(
         self,
         item: ItemT,
-        *,
-        then: Callable[[AnswerT | Exception], None] | None = None,
-        abandon: Callable[[Exception], Exception | None] | None = None,
+        sender: Sender[ItemT, AnswerT] | None = None,
         ends: float = math.inf,
     ) -> "asyncio.Future[AnswerT]":
         """Queue an item, and wait for its answer.
 
         Args:
             item: What to write.
-            then: Called with the answer or error even if the caller was cancelled meanwhile.
-            abandon: Asked with the error before a repetition; returning an exception ends the
-                attempts with it, None goes on.
+            sender: Told of the answer or error even if the caller was cancelled meanwhile.
             ends: Monotonic seconds; an error that comes later is not followed by a repetition.
 
         Returns:
             A future. Cancelling it does not undo the write.
         """
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        self._put(Entry(item, future, then, abandon, ends))
+        self._put(Entry(item, future, sender, ends))
         return future
 
-    def post(
-        self,
-        item: ItemT,
-        then: Callable[[AnswerT | Exception], None],
-        abandon: Callable[[Exception], Exception | None],
-    ) -> None:
-        """Queue an item whose answer nobody waits for: only `then` is called, see `submit`."""
-        self._put(Entry(item, None, then, abandon, math.inf))
+    def post(self, item: ItemT, sender: Sender[ItemT, AnswerT]) -> None:
+        """Queue an item for whose answer nobody waits: only its sender is told."""
+        self._put(Entry(item, None, sender, math.inf))
 
     def _put(self, entry: Entry[ItemT, AnswerT]) -> None:
         self._queue.append(entry)
@@ -210,8 +216,8 @@ class Channel(Generic[ItemT, AnswerT]):
         late = self._clock.monotonic()
         for entry in batch:
             end = error if late >= entry.ends else None
-            if end is None and entry.abandon is not None:
-                end = entry.abandon(error)
+            if end is None and entry.sender is not None:
+                end = entry.sender.abandoned(error)
             if end is None:
                 wanted.append(entry)
             else:

@@ -253,7 +253,7 @@ class Engine:
     def insert(self, item: NewExecution) -> "asyncio.Future[Inserted]":
         """Insert a root; if it asks to be held and is, it is started."""
         self._holding.sent(item)
-        return self.writer.insert(item, partial(self._inserted, item))
+        return self.writer.insert(item, self)
 
     def insert_many(self, items: Sequence[NewExecution]) -> "list[asyncio.Future[Inserted]]":
         """Insert roots; those for which there is a place are held at once."""
@@ -263,7 +263,12 @@ class Engine:
         """Return who may hold a new row at once: only if it would overtake nobody."""
         return self._holding.owner_for(task, queue)
 
-    def _inserted(self, item: NewExecution, answer: Inserted | Exception) -> None:
+    def abandoned(self, _error: Exception) -> None:
+        """See `Sender`: an insert is repeated for as long as the caller's patience lasts."""
+        return
+
+    def answered(self, item: NewExecution, answer: Inserted | Exception) -> None:
+        """See `Sender`: take over a row that was inserted, whether the caller waits or not."""
         if item.owner is not None:
             self._holding.on_the_way.discard(item.id)
         if isinstance(answer, Exception):

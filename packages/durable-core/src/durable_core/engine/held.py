@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
+from typing import Protocol
 
 from ..storage import Applied, Record, Token, Transition
 from ..tasks.signal import Signal
@@ -31,6 +32,14 @@ class WrittenError(Exception):
         self.answer = answer
 
 
+class Carrier(Protocol):
+    """What has sent the transition that lets a row go."""
+
+    def sent(self, held: "Held", transition: Transition, answer: Applied | Exception, /) -> None:
+        """Go on with what was answered."""
+        ...
+
+
 class Held:
     """One row under one token, from its claim to the answer that lets it go.
 
@@ -42,11 +51,13 @@ class Held:
         once_let_go: Called when the row is let go unfinished, and that is stored.
         listener: Called when it is interrupted, instead of cancelling the task that carries it.
         task: What carries it; None once its last transition is on its way.
+        carrier: Told of what became of the transition that lets the row go.
         in_user_code: Whether the user's code runs now: an interruption cancels the task then.
     """
 
     __slots__ = (
         "_cancelled",
+        "carrier",
         "in_user_code",
         "leftover",
         "listener",
@@ -65,6 +76,7 @@ class Held:
         self.once_let_go: Callable[[], None] | None = None
         self.listener: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
+        self.carrier: Carrier | None = None
         self.in_user_code = False
         self._cancelled: Signal | None = None
 
@@ -108,6 +120,11 @@ class Held:
             self.listener()
         elif self.in_user_code and self.task is not None:
             self.task.cancel()
+
+    def answered(self, item: Transition, outcome: Applied | Exception) -> None:
+        """Hand what became of the last transition to whoever has sent it."""
+        if self.carrier is not None:
+            self.carrier.sent(self, item, outcome)
 
     def abandoned(self, error: Exception) -> Exception | None:
         """Tell the writer to give a write up once the lease is lost."""

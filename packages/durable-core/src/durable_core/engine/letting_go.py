@@ -79,16 +79,16 @@ class LettingGo:
         if isinstance(transition, Release) and transition.children:
             services = self._services
             transition = services.holding.children_asking(transition, services.time.now())
-        self._services.writer.post(
-            transition, partial(self._sent, held, transition), held.abandoned
-        )
+        held.carrier = self
+        self._services.writer.post(transition, held)
 
     def written(self, held: Held, transition: Transition, answer: Applied) -> None:
         """Take note of what let a row go, sent by its activation itself."""
         self._answered(held, transition, answer)
         self._over(held)
 
-    def _sent(self, held: Held, transition: Transition, answer: Applied | Exception) -> None:
+    def sent(self, held: Held, transition: Transition, answer: Applied | Exception) -> None:
+        """See `Carrier`."""
         if isinstance(transition, Release) and transition.children:
             self._children_sent(transition, answer)
         if isinstance(answer, LostError):

@@ -52,6 +52,30 @@ class UnfitError(Exception):
     """What is stored was written by other code than this executor's: another one may go on."""
 
 
+class Waiting:
+    """Sends a transition whose answer the activation waits for.
+
+    Args:
+        held: The row; once its lease is lost, nothing is sent again.
+        then: Called with the answer or error.
+    """
+
+    __slots__ = ("_held", "_then")
+
+    def __init__(self, held: Held, then: Callable[[Applied | Exception], None] | None) -> None:
+        self._held = held
+        self._then = then
+
+    def abandoned(self, error: Exception) -> Exception | None:
+        """See `Sender`."""
+        return self._held.abandoned(error)
+
+    def answered(self, _item: Transition, outcome: Applied | Exception) -> None:
+        """See `Sender`."""
+        if self._then is not None:
+            self._then(outcome)
+
+
 class Run:
     """One activation: the row that is held, its policy, and the writes that it may need.
 
@@ -186,7 +210,7 @@ class Run:
         """
         while True:
             try:
-                return await self.services.writer.apply(item, self.held.abandoned, then)
+                return await self.services.writer.apply(item, Waiting(self.held, then))
             except ABOUT_THE_ITEM:
                 raise
             except PermanentError as error:

@@ -24,15 +24,13 @@ from ..storage import (
     Wake,
     Woken,
 )
-from .channel import Channel
+from .channel import Channel, Sender
 from .clock import Clock, StorageTime, sleep
 from .ids import new_request
 
 T = TypeVar("T")
 
 _PAGE = 500
-
-Abandon = Callable[[Exception], Exception | None]
 
 
 class Writer:
@@ -72,28 +70,20 @@ class Writer:
         )
 
     def insert(
-        self, item: NewExecution, then: Callable[[Inserted | Exception], None] | None = None
+        self, item: NewExecution, sender: Sender[NewExecution, Inserted] | None = None
     ) -> "asyncio.Future[Inserted]":
         """Insert a root; gives up after `patience`."""
-        return self._inserts.submit(item, then=then, ends=self._patience_ends())
+        return self._inserts.submit(item, sender, self._patience_ends())
 
     def apply(
-        self,
-        item: Transition,
-        abandon: Abandon | None = None,
-        then: Callable[[Applied | Exception], None] | None = None,
+        self, item: Transition, sender: Sender[Transition, Applied] | None = None
     ) -> "asyncio.Future[Applied]":
-        """Write a transition; repeated until answered, or until `abandon` ends it."""
-        return self._applies.submit(item, then=then, abandon=abandon)
+        """Write a transition; repeated until answered, or until its sender ends that."""
+        return self._applies.submit(item, sender)
 
-    def post(
-        self,
-        item: Transition,
-        then: Callable[[Applied | Exception], None],
-        abandon: Abandon,
-    ) -> None:
-        """Write a transition as `apply` does, and call back instead of letting somebody wait."""
-        self._applies.post(item, then, abandon)
+    def post(self, item: Transition, sender: Sender[Transition, Applied]) -> None:
+        """Write a transition as `apply` does; its sender alone is told of the answer."""
+        self._applies.post(item, sender)
 
     def wake(self, item: Wake) -> "asyncio.Future[Woken]":
         """Wake a sleeper; gives up after `patience`."""
