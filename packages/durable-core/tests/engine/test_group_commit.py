@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from durable_core import DurableExecutor, FanOut, Status
+from durable_core import DurableExecutor, FanOut, Status, Tasks
 from durable_core.storage import PermanentError
 from durable_core.testing import settle
 from durable_core.testing.faults import Fault, Gate, LoggedCall, On
 
 from .world import World, items_of
-from .wrappers import Small
+from .wrappers import LikesPieces, Small
 
 
 def sizes(calls: list[LoggedCall]) -> list[int]:
@@ -159,3 +159,29 @@ async def test_a_crowd_of_families_is_split_where_rows_would_meet_their_parent(
     # Three hundred rows and more, in few calls.
     assert await world.count() == 30 * 10
     assert len(world.calls(executor, "apply")) < 60
+
+
+async def test_a_crowd_is_sent_in_the_pieces_that_the_storage_likes(world: World) -> None:
+    tasks = Tasks()
+
+    @tasks.task
+    async def child(number: int) -> int:
+        return number
+
+    @tasks.parent
+    async def parent() -> FanOut[None]:
+        return FanOut(None, [child.call(number) for number in range(17)])
+
+    executor = await world.start(tasks=tasks, wrap=LikesPieces)
+    await world.idle(executor)
+    handles = [await executor.enqueue(parent)]
+    results = await executor.results(handles)
+    assert results[0].children == 17
+    handles_of_children = await executor.enqueue_many([child.call(n) for n in range(17)])
+    assert await executor.results(handles_of_children) == list(range(17))
+    inserts = [len(items_of(call)) for call in world.calls(executor, "insert")]
+    assert inserts[-4:] == [5, 5, 5, 2]
+    # A transition with more children than that goes alone, and whole.
+    applies = [items_of(call) for call in world.calls(executor, "apply")]
+    assert max(len(items) for items in applies) == 5
+    assert [len(items[0].children) for items in applies if hasattr(items[0], "children")] == [17]

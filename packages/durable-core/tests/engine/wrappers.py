@@ -25,3 +25,11 @@ class Small(Forwarding):
 def mute_and_small(storage: MemoryStorage) -> Mute:
     """Return a storage that can do neither."""
     return Mute(Small(storage))
+
+
+class LikesPieces(Forwarding):
+    """A storage that takes many rows a call and likes five."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, best_batch_rows=5)

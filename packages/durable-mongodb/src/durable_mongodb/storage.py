@@ -136,6 +136,7 @@ class MongoStorage:
             durable=True,
             resolution_us=1,
             max_batch_rows=1_000,
+            best_batch_rows=500,
             max_batch_bytes=16 * 1024 * 1024,
             # A document has six payloads at most, and at most 16 MB.
             max_payload=2_560 * 1024,

@@ -345,6 +345,7 @@ def _describe(server: Server | None) -> Capabilities:
         durable=server is None or server.durable,
         resolution_us=1,
         max_batch_rows=1_000,
+        best_batch_rows=500,
         max_batch_bytes=batch,
         max_payload=min(16 * _MEBIBYTE, batch),
         durability="MySQL or MariaDB" if server is None else server.durability,

@@ -156,6 +156,7 @@ class PostgresStorage:
             durable=server is None or server.durable,
             resolution_us=1,
             max_batch_rows=1_000,
+            best_batch_rows=500,
             max_batch_bytes=64 * 1024 * 1024,
             max_payload=16 * 1024 * 1024,
             durability="PostgreSQL" if server is None else server.text,

@@ -230,6 +230,8 @@ class Writer:
     def _fitting(self, sizes: Iterable[tuple[int, int]]) -> int:
         capabilities = self.storage.capabilities
         rows_left, bytes_left = capabilities.max_batch_rows, capabilities.max_batch_bytes
+        if capabilities.best_batch_rows is not None:
+            rows_left = min(rows_left, capabilities.best_batch_rows)
         count = 0
         for rows, size in sizes:
             rows_left -= rows

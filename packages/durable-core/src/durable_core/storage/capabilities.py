@@ -30,6 +30,8 @@ class Capabilities:
         max_batch_rows: How many rows (items and their children) may one call carry?
         max_batch_bytes: How many payload bytes may one call carry?
         max_payload: How many bytes may one payload have?
+        best_batch_rows: With how many rows is a call worth most while more are waiting? In pieces
+            the work of a server overlaps with the engine's. None: with as many as may be.
         durability: Which settings decide about durability, as text, for the certificate?
     """
 
@@ -46,6 +48,7 @@ class Capabilities:
     max_batch_rows: int = 100
     max_batch_bytes: int = 4 * 1024 * 1024
     max_payload: int = 1024 * 1024
+    best_batch_rows: int | None = None
     durability: str = ""
 
 
