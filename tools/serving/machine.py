@@ -3,6 +3,7 @@
 import os
 import pwd
 import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,37 @@ def alive(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def server_of(pid_file: Path, folder: str) -> int | None:
+    """Return the process that a server's file names; None if it does not run.
+
+    A machine gives the numbers of ended processes away again, to threads too: what would be killed
+    in place of a server that has ended by itself is somebody else's.
+
+    Args:
+        pid_file: Begins with the number.
+        folder: Is on the server's command line.
+    """
+    try:
+        pid = int(pid_file.read_text(encoding="utf-8").split("\n")[0])
+    except (FileNotFoundError, ValueError):
+        return None
+    shown = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    command = Path(f"/proc/{pid}/cmdline")
+    try:
+        text = (
+            command.read_bytes() if Path("/proc/self").exists() else subprocess.check_output(shown)
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return pid if os.fsencode(folder) in text else None
+
+
+def allow_many_files() -> None:
+    """Let this process open as many files as it may: a database has several for each table."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def other_user() -> str | None:

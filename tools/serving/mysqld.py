@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import containers
-from .machine import PATIENCE, NotAvailableError, alive, free_port
+from .machine import PATIENCE, NotAvailableError, alive, free_port, server_of
 from .restarting import restart_command
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "servers"
@@ -127,10 +127,7 @@ class PrivateServer:
         return False
 
     def _pid(self) -> int | None:
-        try:
-            return int(self._pid_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
+        return server_of(self._pid_file, self.folder)
 
     def kill(self) -> None:
         """End it as a power failure would."""

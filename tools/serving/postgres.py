@@ -29,6 +29,7 @@ from .machine import (
     group_of,
     may_install,
     other_user,
+    server_of,
 )
 from .restarting import restart_command
 
@@ -161,10 +162,7 @@ class PrivatePostgres:
         return any(libraries.rglob("pg_stat_statements.so"))
 
     def _pid(self) -> int | None:
-        try:
-            return int((self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[0])
-        except (FileNotFoundError, ValueError):
-            return None
+        return server_of(self.data / "postmaster.pid", self.folder)
 
     def kill(self) -> None:
         """End it as a power failure would."""

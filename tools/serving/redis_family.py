@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from . import containers
-from .machine import PATIENCE, NotAvailableError, alive, apt, free_port, may_install
+from .machine import (
+    PATIENCE,
+    NotAvailableError,
+    alive,
+    apt,
+    free_port,
+    may_install,
+    server_of,
+)
 
 SAFE = (
     "--save", "", "--appendonly", "yes", "--appendfsync", "always",
@@ -71,7 +79,7 @@ class PrivateRedis:
         """Start it and wait until it answers."""
         command = [
             self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
-            "--daemonize", "no", "--enable-debug-command", "local", *SAFE,
+            "--daemonize", "no", "--set-proc-title", "no", "--enable-debug-command", "local", *SAFE,
         ]  # fmt: skip
         if self.bus is not None:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(self.bus)]
@@ -104,10 +112,7 @@ class PrivateRedis:
             return False
 
     def _pid(self) -> int | None:
-        try:
-            return int((Path(self.folder) / "server.pid").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
+        return server_of(Path(self.folder) / "server.pid", self.folder)
 
     def kill(self) -> None:
         """End it as a power failure would, and wait for its end."""

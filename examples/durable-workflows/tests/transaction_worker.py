@@ -29,7 +29,10 @@ POINTS = (
     "after bind_checkpoint",
     "before commit",
     "after commit",
+    "before apply",
+    "after apply",
 )
+"""Where a process may die; each comes three times in its life, the last two once at least."""
 
 
 class Bank:
@@ -109,18 +112,19 @@ class Death:
     """Kills this process at one point of its life.
 
     Args:
-        at: Which.
-        pipe: Told the point's name.
+        name: Which.
+        before: How often it comes to that point without dying.
     """
 
-    def __init__(self, at: int, pipe: Connection) -> None:
-        self._left = at
-        self._pipe = pipe
+    def __init__(self, name: str, before: int) -> None:
+        self._name = name
+        self._left = before
 
     def point(self, name: str) -> None:
         """Live on, or die here."""
+        if name != self._name:
+            return
         if self._left == 0:
-            self._pipe.send(name)
             os.kill(os.getpid(), signal.SIGKILL)
         self._left -= 1
 
@@ -133,7 +137,7 @@ class Deadly(Plan):
 
     def fault(self, call: LoggedCall) -> Fault | None:
         """See `Plan.fault`."""
-        if call.method not in {"apply", "bind_checkpoint", "checkpoints"}:
+        if call.method not in {"apply", "bind_checkpoint"}:
             return None
         self._death.point(f"before {call.method}")
         return Fault(error_after=lambda: self._after(call.method))
@@ -155,16 +159,17 @@ class Mortal(FaultyStorage):
             raise raised
 
 
-def run(pipe: Connection, target: str, namespace: str, at: int) -> None:
+def run(pipe: Connection, target: str, namespace: str, name: str, before: int) -> None:
     """Enqueue the function once and run until it has ended, or until a point of this life.
 
     Args:
-        pipe: Told the point, or the result.
+        pipe: Told when it has ended.
         target: On which storage.
         namespace: Where there.
-        at: The how-manieth point is the last.
+        name: At which point it dies.
+        before: How often it comes to that point without dying.
     """
-    asyncio.run(_run(Death(at, pipe), target, namespace))
+    asyncio.run(_run(Death(name, before), target, namespace))
     pipe.send("ended")
 
 

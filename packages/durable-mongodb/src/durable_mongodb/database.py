@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from durable_core.storage import ClosedError
+from durable_core.storage.kit import cut_off
 
 from .drivers import Driver
-from .ending import cut_off
 from .errors import translate
 from .line import Line
 from .session import Session

@@ -8,9 +8,9 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from durable_core.storage import Finished, Hint, Ready, Reconnected
+from durable_core.storage.kit import cut_off
 
 from .drivers import CODEC, Driver
-from .ending import cut_off
 from .errors import translate
 from .line import Line
 from .records import Doc, queue_of

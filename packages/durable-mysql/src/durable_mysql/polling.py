@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from durable_core.storage.kit import cut_off
+
 from .connections import connected, pooled_driver
 from .database import Database
 from .drivers import Driver
@@ -26,7 +28,6 @@ _LATE: Final = 5_000_000
 _RENEWED: Final = 20.0
 """Seconds after which a listener says again that it listens."""
 
-_TOLD_AGAIN: Final = 0.1
 _FIRST_RETRY: Final = 0.05
 _LONGEST_RETRY: Final = 5.0
 
@@ -65,10 +66,7 @@ class Poller:
 
     async def close(self) -> None:
         """Stop looking."""
-        # A cancellation may be lost on its way, see `connected`: so it is told again.
-        while not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_TOLD_AGAIN)
+        await cut_off(self._task)
         # Who waits for the beginning must not wait for ever.
         self.begun.set()
 

@@ -13,6 +13,7 @@ from durable_core.storage import (
     Ready,
     Reconnected,
 )
+from durable_core.storage.kit import cut_off
 
 from .connections import driver_of
 from .errors import original, translate
@@ -206,5 +207,4 @@ class _Line:
         self._hints.heard(str(payload))
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cut_off(self._task)

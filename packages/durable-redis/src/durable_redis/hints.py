@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis import exceptions as exc
 
 from durable_core.storage import Finished, Hint, Ready, Reconnected
+from durable_core.storage.kit import cut_off
 
 from .errors import translate
 from .links import Connection, Link, pack
@@ -186,5 +187,4 @@ class _Line:
         return kind != b"sunsubscribe"
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cut_off(self._task)

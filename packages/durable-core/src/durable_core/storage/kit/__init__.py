@@ -3,6 +3,7 @@
 from ..quick import changed
 from .batches import in_chunks, split_families
 from .build import born, born_held, child_parent_check
+from .ending import cut_off
 from .limits import (
     check_apply,
     check_cancel,
@@ -24,6 +25,7 @@ __all__ = [
     "check_insert",
     "check_wake",
     "child_parent_check",
+    "cut_off",
     "fresh_children",
     "in_chunks",
     "refusal",
