@@ -165,7 +165,7 @@ class HintBeforeCommit(Broken):
     promise, fault = "HINT-1", "a hint is sent before the commit"
 
     async def insert(self, *, items: Sequence[NewExecution], now: int) -> Sequence[Inserted]:
-        self._space.listeners.ready({item.queue for item in items})
+        self._space.listeners.tell({item.queue for item in items}, finished=False)
         await pause()
         return await super().insert(items=items, now=now)
 

@@ -222,7 +222,7 @@ class HintsTheEndTooEarly(Broken):
     promise, fault = "HINT-1", "the hint of an end is sent before the commit"
 
     async def apply(self, *, items: Sequence[Transition], now: int) -> Sequence[Applied]:
-        self._space.listeners.finished()
+        self._space.listeners.tell((), finished=True)
         await pause()
         return await super().apply(items=items, now=now)
 

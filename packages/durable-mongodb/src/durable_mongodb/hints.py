@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
-from durable_core.storage import Finished, Hint, Ready, Reconnected
-from durable_core.storage.kit import cut_off
+from durable_core.storage import Finished, Hint, Ready, StorageError
+from durable_core.storage.kit import Listeners, SharedSource, cut_off
 
 from .drivers import CODEC, Driver
 from .errors import translate
@@ -214,8 +214,8 @@ class Hints:
         self._settings = settings
         self._place = place
         self._calls = calls
-        self._listeners: set[_Listener] = set()
-        self._line: _Line | None = None
+        self._listeners = Listeners()
+        self._shared = SharedSource(self._listeners, self._follow, self._explain)
 
     def heard(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Tell every listener what concerns it."""
@@ -223,7 +223,7 @@ class Hints:
         for event in events:
             news = own if self._calls.is_own(event.get("stamp")) else others
             news.add(event)
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             hints = [
                 *others.hints(listener.queues, own=False),
                 *own.hints(listener.queues, own=True),
@@ -233,64 +233,21 @@ class Hints:
 
     def reconnected(self) -> None:
         """Tell every listener that hints may have been lost."""
-        for listener in tuple(self._listeners):
-            listener.tell([Reconnected()])
+        self._listeners.reconnected()
 
-    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+    def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
         """Yield hints, `Reconnected` first; what is not yet taken is told once."""
-        listener = _Listener(frozenset(queues))
-        try:
-            self._listeners.add(listener)
-            await self._connected()
-            yield Reconnected()
-            while not listener.over:
-                await listener.told.wait()
-                listener.told.clear()
-                waiting, listener.waiting = listener.waiting, {}
-                for hint in waiting:
-                    yield hint
-        finally:
-            self._listeners.discard(listener)
-            if not self._listeners:
-                await self._hang_up()
-
-    async def _connected(self) -> None:
-        if self._line is None:
-            self._line = _Line(self, self._driver, self._settings)
-        line = self._line
-        await line.begun.wait()
-        if line.failure is not None:
-            await self._hang_up()
-            cause = line.failure
-            raise translate(cause, self._place, write=False, doubt=False, written=False) from cause
-
-    async def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
+        return self._shared.listen(queues)
 
     async def close(self) -> None:
         """End all listeners. Idempotent."""
-        for listener in tuple(self._listeners):
-            listener.end()
-        self._listeners.clear()
-        await self._hang_up()
+        await self._shared.close()
 
+    def _follow(self) -> "_Line":
+        return _Line(self, self._driver, self._settings)
 
-class _Listener:
-    def __init__(self, queues: frozenset[str]) -> None:
-        self.queues = queues
-        self.told = asyncio.Event()
-        self.waiting: dict[Hint, None] = {}
-        self.over = False
-
-    def tell(self, hints: Iterable[Hint]) -> None:
-        self.waiting.update(dict.fromkeys(hints))
-        self.told.set()
-
-    def end(self) -> None:
-        self.over = True
-        self.told.set()
+    def _explain(self, error: Exception) -> StorageError:
+        return translate(error, self._place, write=False, doubt=False, written=False)
 
 
 class _Line:

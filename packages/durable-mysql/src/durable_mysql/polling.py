@@ -9,6 +9,7 @@ from durable_core.storage.kit import cut_off
 from .connections import connected, pooled_driver
 from .database import Database
 from .drivers import Driver
+from .errors import original
 from .literals import text
 from .notifying import FINISHED
 from .process import Hears
@@ -77,7 +78,7 @@ class Poller:
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - told to who waits; later it is tried again
                 if not self.begun.is_set():
-                    self.failure = error
+                    self.failure = original(error)
                     self.begun.set()
                     return
             await asyncio.sleep(pause)

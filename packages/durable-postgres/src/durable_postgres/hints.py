@@ -1,19 +1,14 @@
 """Hints: heard on a connection of their own, handed to the listeners of this storage."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from durable_core.storage import (
-    Finished,
-    Hint,
-    Ready,
-    Reconnected,
-)
-from durable_core.storage.kit import cut_off
+from durable_core.storage import Hint, StorageError
+from durable_core.storage.kit import Listeners, SharedSource, cut_off
 
 from .connections import driver_of
 from .errors import original, translate
@@ -47,38 +42,29 @@ class Hints:
         self._notifier = notifier
         self._tally = tally
         self._place = place
-        self._listeners: set[_Listener] = set()
-        self._line: _Line | None = None
+        self._listeners = Listeners()
+        self._shared = SharedSource(self._listeners, self._dial, self._explain)
 
     @property
     def driver(self) -> Driver | None:
         """The connection on which hints are heard, if there is one."""
-        return None if self._line is None else self._line.driver
+        line = self._shared.source
+        return None if line is None else line.driver
 
     def committed(self, told: Told) -> None:
         """Tell listeners here at once, and those elsewhere soon, what a commit has changed."""
         if not told.ready and not told.finished:
             return
-        self.tell(told.ready, finished=told.finished, own=True)
+        self._listeners.tell(told.ready, finished=told.finished, own=True)
         if not self._settings.pooler:
             self._notifier.send(told)
-
-    def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
-        """Tell every listener what concerns it."""
-        ready = [Ready(queue=queue, own=own) for queue in queues]
-        for listener in tuple(self._listeners):
-            hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
-            if finished:
-                hints.append(Finished(own=own))
-            if hints:
-                listener.tell(hints)
 
     def heard(self, payload: str) -> None:
         """Take note of what another storage has sent."""
         hint = self._notifier.heard(payload)
         if hint is not None:
             _, _, queue = hint.partition(" ")
-            self.tell([queue] if queue else [], finished=not queue)
+            self._listeners.tell([queue] if queue else [], finished=not queue)
 
     async def begin(self, driver: Driver) -> None:
         """Let others know of a connection that hears them from now on."""
@@ -90,64 +76,21 @@ class Hints:
 
     def reconnected(self) -> None:
         """Tell every listener that hints may have been lost."""
-        for listener in tuple(self._listeners):
-            listener.tell([Reconnected()])
+        self._listeners.reconnected()
 
-    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+    def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
         """Yield hints, `Reconnected` first; what is not yet taken is told once."""
-        listener = _Listener(frozenset(queues))
-        try:
-            self._listeners.add(listener)
-            await self._connected()
-            yield Reconnected()
-            while not listener.over:
-                await listener.told.wait()
-                listener.told.clear()
-                waiting, listener.waiting = listener.waiting, {}
-                for hint in waiting:
-                    yield hint
-        finally:
-            self._listeners.discard(listener)
-            if not self._listeners:
-                await self._hang_up()
-
-    async def _connected(self) -> None:
-        if self._line is None:
-            self._line = _Line(self, self._engine, self._settings.channel, self._tally)
-        line = self._line
-        await line.begun.wait()
-        if line.failure is not None:
-            await self._hang_up()
-            cause = original(line.failure)
-            raise translate(cause, self._place, write=False, doubt=False, written=False) from cause
-
-    async def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
+        return self._shared.listen(queues)
 
     async def close(self) -> None:
         """End all listeners. Idempotent."""
-        for listener in tuple(self._listeners):
-            listener.end()
-        self._listeners.clear()
-        await self._hang_up()
+        await self._shared.close()
 
+    def _dial(self) -> "_Line":
+        return _Line(self, self._engine, self._settings.channel, self._tally)
 
-class _Listener:
-    def __init__(self, queues: frozenset[str]) -> None:
-        self.queues = queues
-        self.told = asyncio.Event()
-        self.waiting: dict[Hint, None] = {}
-        self.over = False
-
-    def tell(self, hints: Iterable[Hint]) -> None:
-        self.waiting.update(dict.fromkeys(hints))
-        self.told.set()
-
-    def end(self) -> None:
-        self.over = True
-        self.told.set()
+    def _explain(self, error: Exception) -> StorageError:
+        return translate(error, self._place, write=False, doubt=False, written=False)
 
 
 class _Line:
@@ -171,7 +114,7 @@ class _Line:
                 pause = _FIRST_RETRY
             except Exception as error:  # noqa: BLE001 - told to who waits; later it is tried again
                 if not self.begun.is_set():
-                    self.failure = error
+                    self.failure = original(error)
                     self.begun.set()
                     return
             await asyncio.sleep(pause)

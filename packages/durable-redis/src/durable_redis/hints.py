@@ -1,14 +1,14 @@
 """Hints: told by the scripts themselves, heard on a connection of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from redis import exceptions as exc
 
-from durable_core.storage import Finished, Hint, Ready, Reconnected
-from durable_core.storage.kit import cut_off
+from durable_core.storage import Hint, StorageError
+from durable_core.storage.kit import Listeners, SharedSource, cut_off
 
 from .errors import translate
 from .links import Connection, Link, pack
@@ -34,86 +34,38 @@ class Hints:
         self._link = link
         self._settings = settings
         self._tally = tally
-        self._listeners: set[_Listener] = set()
-        self._line: _Line | None = None
+        self._listeners = Listeners()
+        self._shared = SharedSource(self._listeners, self._dial, self._explain)
 
     @property
     def connection(self) -> Connection | None:
         """The connection on which hints are heard, if there is one."""
-        return None if self._line is None else self._line.connection
+        line = self._shared.source
+        return None if line is None else line.connection
 
     def heard(self, payload: bytes) -> None:
         """Take note of what a script has told: whether something finished, and ready queues."""
         finished, *names = payload.split(b"\0")
-        queues = frozenset(name.decode() for name in names)
-        for listener in tuple(self._listeners):
-            hints: list[Hint] = [Ready(queue=queue) for queue in queues & listener.queues]
-            if finished == b"1":
-                hints.append(Finished())
-            if hints:
-                listener.tell(hints)
+        self._listeners.tell([name.decode() for name in names], finished=finished == b"1")
 
     def reconnected(self) -> None:
         """Tell every listener that hints may have been lost."""
-        for listener in tuple(self._listeners):
-            listener.tell([Reconnected()])
+        self._listeners.reconnected()
 
-    async def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
+    def listen(self, queues: Collection[str]) -> AsyncIterator[Hint]:
         """Yield hints, `Reconnected` first; what is not yet taken is told once."""
-        listener = _Listener(frozenset(queues))
-        try:
-            self._listeners.add(listener)
-            await self._connected()
-            yield Reconnected()
-            while not listener.over:
-                await listener.told.wait()
-                listener.told.clear()
-                waiting, listener.waiting = listener.waiting, {}
-                for hint in waiting:
-                    yield hint
-        finally:
-            self._listeners.discard(listener)
-            if not self._listeners:
-                await self._hang_up()
-
-    async def _connected(self) -> None:
-        if self._line is None:
-            self._line = _Line(self, self._link, self._settings.channel, self._tally)
-        line = self._line
-        await line.begun.wait()
-        if line.failure is not None:
-            await self._hang_up()
-            cause = line.failure
-            place = f"{self._link.place} {self._settings.namespace!r}"
-            raise translate(cause, place, write=False, doubt=False, written=False) from cause
-
-    async def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
+        return self._shared.listen(queues)
 
     async def close(self) -> None:
         """End all listeners. Idempotent."""
-        for listener in tuple(self._listeners):
-            listener.end()
-        self._listeners.clear()
-        await self._hang_up()
+        await self._shared.close()
 
+    def _dial(self) -> "_Line":
+        return _Line(self, self._link, self._settings.channel, self._tally)
 
-class _Listener:
-    def __init__(self, queues: frozenset[str]) -> None:
-        self.queues = queues
-        self.told = asyncio.Event()
-        self.waiting: dict[Hint, None] = {}
-        self.over = False
-
-    def tell(self, hints: Iterable[Hint]) -> None:
-        self.waiting.update(dict.fromkeys(hints))
-        self.told.set()
-
-    def end(self) -> None:
-        self.over = True
-        self.told.set()
+    def _explain(self, error: Exception) -> StorageError:
+        place = f"{self._link.place} {self._settings.namespace!r}"
+        return translate(error, place, write=False, doubt=False, written=False)
 
 
 class _Line:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from durable_core.storage import Finished, Hint, Ready, Reconnected
+from durable_core.storage import Hint, Reconnected
+from durable_core.storage.kit import Listener, Listeners
 
 from .errors import translate
 from .session import Session, Tally, open_reader
@@ -40,7 +41,7 @@ class Hints:
         self._settings = settings
         self._place = place
         self._lock = threading.Lock()
-        self._listeners: set[_Listener] = set()
+        self._listeners = Listeners()
         self._poller: _Poller | None = None
 
     def committed(self, commit: Committed) -> None:
@@ -57,38 +58,28 @@ class Hints:
 
     def tell(self, queues: Iterable[str], *, finished: bool, own: bool = False) -> None:
         """Tell every listener what concerns it."""
-        ready = [Ready(queue=queue, own=own) for queue in queues]
-        for listener in tuple(self._listeners):
-            hints: list[Hint] = [hint for hint in ready if hint.queue in listener.queues]
-            if finished:
-                hints.append(Finished(own=own))
-            if hints:
-                listener.tell(hints)
+        self._listeners.tell(queues, finished=finished, own=own)
 
     def reconnected(self) -> None:
         """Tell every listener that hints may have been lost."""
-        for listener in tuple(self._listeners):
-            listener.tell([Reconnected()])
+        self._listeners.reconnected()
 
     async def listen(self, queues: Collection[str]) -> AsyncGenerator[Hint]:
         """Yield hints, `Reconnected` first; what is not yet taken is told once."""
-        listener = _Listener(frozenset(queues), asyncio.get_running_loop())
+        # From now on nothing that it could miss is missed.
+        listener = self._listeners.add(queues)
         try:
-            await self._watch(listener)
+            await self._watching()
             yield Reconnected()
             while not listener.over:
-                await listener.told.wait()
-                listener.told.clear()
-                waiting, listener.waiting = listener.waiting, {}
-                for hint in waiting:
+                for hint in await listener.news():
                     yield hint
         finally:
             self._forget(listener)
 
-    async def _watch(self, listener: "_Listener") -> None:
-        """Add a listener; from now on nothing that it could miss is missed."""
+    async def _watching(self) -> None:
+        """Return when a thread looks for commits of others."""
         with self._lock:
-            self._listeners.add(listener)
             if self._settings.path is None:
                 return
             if self._poller is None:
@@ -98,7 +89,7 @@ class Hints:
         if poller.failure is not None:
             raise translate(poller.failure, self._place) from poller.failure
 
-    def _forget(self, listener: "_Listener") -> None:
+    def _forget(self, listener: Listener) -> None:
         with self._lock:
             self._listeners.discard(listener)
             if not self._listeners and self._poller is not None:
@@ -108,35 +99,11 @@ class Hints:
     async def close(self) -> None:
         """End all listeners. Idempotent."""
         with self._lock:
-            listeners, self._listeners = self._listeners, set()
             poller, self._poller = self._poller, None
-        for listener in listeners:
-            listener.end()
+        self._listeners.end()
         if poller is not None:
             poller.stop()
             await asyncio.to_thread(poller.thread.join)
-
-
-class _Listener:
-    def __init__(self, queues: frozenset[str], loop: asyncio.AbstractEventLoop) -> None:
-        self.queues = queues
-        self.told = asyncio.Event()
-        self.waiting: dict[Hint, None] = {}
-        self.over = False
-        self._loop = loop
-
-    def tell(self, hints: Iterable[Hint]) -> None:
-        # A loop that was closed under its listener must not fail the write it is told of.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._take, hints)
-
-    def end(self) -> None:
-        self.over = True
-        self.tell(())
-
-    def _take(self, hints: Iterable[Hint]) -> None:
-        self.waiting.update(dict.fromkeys(hints))
-        self.told.set()
 
 
 class _Poller:

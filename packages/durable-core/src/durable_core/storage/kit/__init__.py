@@ -12,9 +12,13 @@ from .limits import (
     check_insert,
     check_wake,
 )
+from .listening import Listener, Listeners, SharedSource
 from .transitions import fresh_children, refusal, values_of
 
 __all__ = [
+    "Listener",
+    "Listeners",
+    "SharedSource",
     "born",
     "born_held",
     "changed",

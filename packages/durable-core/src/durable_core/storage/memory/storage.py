@@ -11,6 +11,7 @@ from ..capabilities import PROTOCOL_VERSION, Capabilities
 from ..errors import ClosedError
 from ..hints import Hint
 from ..kit import (
+    Listeners,
     check_apply,
     check_cancel,
     check_claim,
@@ -41,7 +42,6 @@ from ..requests import (
 from .apply import apply_item
 from .cancel import cancel_one
 from .dump import from_json, readable, to_json, write
-from .hints import Listeners
 from .leases import claimable_by_id, claimed, purge_over, reap_dead, renew
 from .messages import wake_item
 from .reading import find_page, offset_page
@@ -312,10 +312,7 @@ class MemoryStorage:
                 finished = True
             if row.due is not None and row.owner is None:
                 queues.add(row.queue)
-        if queues:
-            self._space.listeners.ready(queues)
-        if finished:
-            self._space.listeners.finished()
+        self._space.listeners.tell(queues, finished=finished)
 
 
 def _near(item: Transition, answer: Applied) -> Iterable[str]:
