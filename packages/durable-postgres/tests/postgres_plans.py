@@ -1,7 +1,7 @@
 """What the server does to carry out a statement: plans, as they ran."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,19 @@ class Plan:
 
 
 async def explain(driver: Driver, text: str, *values: Any) -> Plan:
-    """Carry out a statement, undo it, and return what was done."""
+    """Carry out a statement, undo it, and return what was done.
+
+    It is prepared, as drivers do, so that the plan is of the kind which the connection asks for.
+    """
+    given = f"({', '.join(map(_literal, values))})" if values else ""
     transaction = driver.transaction()
     await transaction.start()
     try:
-        said = await driver.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *values)
+        await driver.execute(f"PREPARE explained AS {text}")
+        said = await driver.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained{given}")
     finally:
         await transaction.rollback()
+        await driver.execute("DEALLOCATE explained")
     # SQLAlchemy has asyncpg decode JSON on its connections.
     parsed: Any = json.loads(said) if isinstance(said, str) else said
     root: dict[str, Any] = parsed[0]["Plan"]
@@ -62,6 +68,32 @@ async def explain(driver: Driver, text: str, *values: Any) -> Plan:
         nodes=[_node(one) for one in every if one["Node Type"] in _SCANS],
         sorted_rows=max((_below(one) for one in every if one["Node Type"] == "Sort"), default=0),
     )
+
+
+def _literal(value: object) -> str:
+    """Return a value in SQL, of whatever type the statement wants."""
+    if value is None:
+        return "NULL"
+    text = _in_array(value) if isinstance(value, Sequence) and not _plain(value) else _text(value)
+    quoted = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{quoted}'"
+
+
+def _in_array(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, Sequence) and not _plain(value):
+        return "{" + ",".join(map(_in_array, value)) + "}"
+    quoted = _text(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
+
+
+def _text(value: object) -> str:
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | bytes)
 
 
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan")
