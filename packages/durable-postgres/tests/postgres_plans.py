@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from durable_postgres.session import Driver
 
@@ -74,7 +74,7 @@ def _literal(value: object) -> str:
     """Return a value in SQL, of whatever type the statement wants."""
     if value is None:
         return "NULL"
-    text = _in_array(value) if isinstance(value, Sequence) and not _plain(value) else _text(value)
+    text = _text(value) if _items(value) is None else _in_array(value)
     quoted = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{quoted}'"
 
@@ -82,18 +82,19 @@ def _literal(value: object) -> str:
 def _in_array(value: object) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, Sequence) and not _plain(value):
-        return "{" + ",".join(map(_in_array, value)) + "}"
+    items = _items(value)
+    if items is not None:
+        return "{" + ",".join(map(_in_array, items)) + "}"
     quoted = _text(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'
 
 
+def _items(value: object) -> Sequence[object] | None:
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else None
+
+
 def _text(value: object) -> str:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, str | bytes)
 
 
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan")
