@@ -60,6 +60,7 @@ ROOMS: Mapping[str, Room] = {
     "postgres": postgres,
     "redis": redis,
     "redis-cluster": redis_cluster,
+    "redis-everysec": redis,
     "valkey": valkey,
 }
 """By the name of the target that needs the server; other targets need none."""

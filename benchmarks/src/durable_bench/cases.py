@@ -28,6 +28,8 @@ class Kind(StrEnum):
     MIX = "mix"
     IDLE = "idle"
     HANDLES = "handles"
+    BACKLOG = "backlog"
+    """Rows that are ready before anybody runs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Case:
         title: For people.
         kind: Which code measures it.
         count: How many calls, fan-outs, chains, iterations or handles a run does; functions that
-            sleep while idleness is looked at.
+            sleep while idleness is looked at; rows of a backlog.
         width: How many callers at once, children per fan-out or steps per chain.
         concurrency: How many executions the executor runs at once.
         seconds: How long idleness is looked at.
@@ -219,6 +221,15 @@ def cases(scale: Scale) -> Sequence[Case]:
             finished=there,
             scheduled=there,
             repeats=5,
+        ),
+        Case(
+            workload="W7",
+            variant="backlog",
+            title=f"{there:,} rows that are ready, run by one executor",
+            kind=Kind.BACKLOG,
+            count=there,
+            sketched=False,
+            repeats=1,
         ),
         Case(
             workload="W8",

@@ -8,7 +8,7 @@ from durable_core import DurableExecutor
 from durable_core.storage import Storage
 
 from .cases import Case, Kind
-from .engine import TASKS, Engine, handles, idle
+from .engine import TASKS, Engine, backlog, fill, handles, idle
 from .orders import Act, Order, answer, serve, worker
 from .rooms import Room, room_of
 from .run import timed
@@ -32,6 +32,8 @@ async def _run(order: Order) -> Sample:
     case, room = order.look_up(), room_of(order.storage)
     if case.kind is Kind.IDLE:
         return await _run_idle(order, room, case)
+    if case.kind is Kind.BACKLOG:
+        return await _run_backlog(order, room, case)
     storage = room.storage(order.where)
     if case.filled and (order.unfilled or not room.shared):
         await _fill(order, room, storage)
@@ -64,6 +66,19 @@ async def _run_idle(order: Order, room: Room, case: Case) -> Sample:
         if case.count > 1:
             await Engine(executor).sleep(case.count)
         sample = await idle(case.seconds, counts, lambda: _calls(executor))
+    return replace(sample, durability=storage.capabilities.durability)
+
+
+async def _run_backlog(order: Order, room: Room, case: Case) -> Sample:
+    storage = room.storage(order.where)
+    await storage.setup()
+    await fill(storage, ready=case.count)
+    await room.settle(order.where)
+
+    async def counts() -> Counts | None:
+        return await room.counts(order.where) or room.said(storage)
+
+    sample = await backlog(_executor(storage, case), case.count, counts, room.times)
     return replace(sample, durability=storage.capabilities.durability)
 
 

@@ -133,6 +133,10 @@ def figures(case: Case, samples: Sequence[Sample]) -> Figures:
     def middle(figure: Callable[[Sample], float]) -> float | None:
         return median(figure(sample) for sample in samples) if clocked else None
 
+    def late(per_cent: float) -> float | None:
+        known = [percentile(one.latencies_ms, per_cent) for one in samples if one.latencies_ms]
+        return median(known) if clocked and known else None
+
     def counted(figure: Callable[[Counts], int]) -> float | None:
         known = [figure(one.counts) / one.tasks for one in samples if one.counts is not None]
         return median(known) if clocked and known else None
@@ -147,9 +151,9 @@ def figures(case: Case, samples: Sequence[Sample]) -> Figures:
         runs=len(samples),
         tasks=samples[0].tasks,
         tasks_per_second=middle(lambda one: one.rate),
-        p50_ms=middle(lambda one: percentile(one.latencies_ms, 50)),
-        p95_ms=middle(lambda one: percentile(one.latencies_ms, 95)),
-        p99_ms=middle(lambda one: percentile(one.latencies_ms, 99)),
+        p50_ms=late(50),
+        p95_ms=late(95),
+        p99_ms=late(99),
         cpu_us_per_task=middle(lambda one: 1e6 * one.cpu_seconds / one.tasks),
         peak_mb=max(one.peak_mb for one in samples),
         statements_per_task=counted(lambda counts: counts.statements),

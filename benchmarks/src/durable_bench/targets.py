@@ -107,13 +107,24 @@ def _to_narrower(outcome: Outcome, _engine: Figures, others: Outcomes) -> float 
 
 _SQLITE: Final = frozenset({"sqlite"})
 _POSTGRES: Final = frozenset({"postgres"})
-_SERVERS: Final = frozenset({"mariadb", "mongodb", "mysql", "postgres", "redis", "valkey"})
+_MYSQLS: Final = frozenset({"mariadb", "mysql"})
+_REDISES: Final = frozenset({"redis", "redis-everysec", "valkey"})
+_MONGODB: Final = frozenset({"mongodb"})
+_SERVERS: Final = _POSTGRES | _MYSQLS | _REDISES | _MONGODB
 _DISKS: Final = _SQLITE | _SERVERS
 
 _TARGETS: Final[Sequence[_Target]] = (
     _Target(
         workload="W1", what="rate through the sketch's", limit=0.5, at_least=True,
-        value=_ratio, on=_DISKS,
+        value=_ratio, on=_SQLITE | _POSTGRES | _REDISES,
+    ),
+    _Target(
+        workload="W1", what="rate through the sketch's", limit=0.4, at_least=True,
+        value=_ratio, on=_MYSQLS,
+    ),
+    _Target(
+        workload="W1", what="rate through the sketch's", limit=0.3, at_least=True,
+        value=_ratio, on=_MONGODB,
     ),
     _Target(
         workload="W1", what="commits per task", limit=0.02,
@@ -156,8 +167,12 @@ _TARGETS: Final[Sequence[_Target]] = (
         value=_to_empty, on=_POSTGRES,
     ),
     _Target(
+        workload="W7", variant="backlog", what="ms in which 99 of 100 scripts end", limit=5,
+        value=_detail("script_p99_ms"), on=_REDISES,
+    ),
+    _Target(
         workload="W8", variant="idle", what="p50 in ms, woken by a hint", limit=10,
-        value=_milliseconds, on=_SERVERS,
+        value=_milliseconds, on=_SERVERS - _MYSQLS,
     ),
     _Target(
         workload="W9", what="MiB added by awaited handles", limit=50,

@@ -17,14 +17,17 @@ WEEK_US: Final = 7 * 24 * 3600 * 1_000_000
 _OWNER: Final = "filler"
 _LARGEST: Final = 5_000
 
+READY: Final = "ready-"
 
-async def fill(storage: Storage, *, finished: int, scheduled: int) -> None:
-    """Store executions that ended, and others that are due next week, of a task in use.
+
+async def fill(storage: Storage, *, finished: int = 0, scheduled: int = 0, ready: int = 0) -> None:
+    """Store executions that ended, others that are due next week or now, of a task in use.
 
     Args:
         storage: Set up.
         finished: How many have ended.
         scheduled: How many are due next week.
+        ready: How many are due now, one after the other; `READY` with a number is the id of each.
     """
     size = min(_LARGEST, storage.capabilities.max_batch_rows)
     now = await storage.clock()
@@ -39,6 +42,10 @@ async def fill(storage: Storage, *, finished: int, scheduled: int) -> None:
     for start in range(0, scheduled, size):
         numbers = range(start, min(start + size, scheduled))
         rows = [row(f"scheduled-{number}", due=now + WEEK_US + number) for number in numbers]
+        await _insert(storage, rows, now)
+    for start in range(0, ready, size):
+        numbers = range(start, min(start + size, ready))
+        rows = [row(f"{READY}{number}", due=now - ready + number) for number in numbers]
         await _insert(storage, rows, now)
 
 

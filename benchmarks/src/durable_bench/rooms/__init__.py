@@ -18,6 +18,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "mysql": "mysql",
     "mariadb": "mysql",
     "redis": "redis",
+    "redis-everysec": "redis_everysec",
     "valkey": "redis",
     "mongodb": "mongodb",
 }

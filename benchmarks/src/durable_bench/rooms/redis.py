@@ -1,11 +1,12 @@
 """Redis and Valkey: a namespace per run, and the server's own count of commands."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
+from ..measure import percentile
 from ..sample import Counts
 from ..sketch.redis import RedisStore
 from ..sketch.store import Store
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _SCRIPTS = ("evalsha", "eval")
 _NONE = {"calls": 0}
+
+_LOGGED = 100_000
 
 
 class RedisRoom(Room):
@@ -53,6 +56,24 @@ class RedisRoom(Room):
                     keys.clear()
             if keys:
                 await client.unlink(*keys)
+
+    async def times(self) -> Mapping[str, float]:
+        """See `Room.times`: the server's slow log, in which everything is slow from now on."""
+        async with self._client() as client:
+            entries: list[dict[str, Any]] = await client.slowlog_get(_LOGGED)
+            await client.config_set("slowlog-log-slower-than", 0)
+            await client.config_set("slowlog-max-len", _LOGGED)
+            await client.slowlog_reset()
+        took = sorted(
+            one["duration"] / 1_000 for one in entries if one["command"].startswith(b"EVALSHA")
+        )
+        if not took:
+            return {}
+        return {
+            "script_p50_ms": percentile(took, 50),
+            "script_p99_ms": percentile(took, 99),
+            "script_max_ms": took[-1],
+        }
 
     async def counts(self, place: Place) -> Counts | None:
         """See `Room.counts`. Scripts alone are counted, each as a commit; not what they call."""

@@ -127,6 +127,14 @@ class Room(ABC):
         """Return what reached the place's database so far, all processes together, if known."""
         return None
 
+    async def times(self) -> Mapping[str, float]:
+        """Return for how long the server was busy with each call since the last look, if known.
+
+        Returns:
+            Percentiles by name, in milliseconds; empty at the first look.
+        """
+        return {}
+
     def said(self, storage: "Storage") -> Counts | None:
         """Return what a storage says that it has sent to its database; None if it does not count.
 
