@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving import mongodb
 from serving.machine import NotAvailableError, apt, docker, may_install
 
 NAME = "localhost/durable-test-{target}"
@@ -68,6 +69,12 @@ fi
 exec mariadbd --no-defaults --user=mysql --datadir=$data --bind-address=0.0.0.0
 """
 
+_MONGODB = """#!/bin/sh
+set -eu
+mkdir -p /data/db
+exec "$@"
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
@@ -77,17 +84,22 @@ class Image:
         packages: Debian packages.
         port: Where the server listens.
         entry: The program that is run.
+        program: Finds the server's program on this machine, if no package has it.
     """
 
     packages: Sequence[str]
     port: int
     entry: str
+    program: Callable[[], Path] | None = None
 
 
 IMAGES: Mapping[str, Image] = {
     "postgres": Image(packages=["postgresql"], port=5432, entry=_POSTGRES),
     "redis": Image(packages=["redis-server"], port=6379, entry=_REDIS),
     "mariadb": Image(packages=["mariadb-server"], port=3306, entry=_MARIADB),
+    "mongodb": Image(
+        packages=["libcurl4"], port=27017, entry=_MONGODB, program=mongodb.program_or_advice
+    ),
 }
 """By target."""
 
@@ -143,8 +155,11 @@ def _make(name: str, target: str) -> None:
             "mmdebstrap", "--variant=minbase", "--mode=root", "--quiet",
             f"--include={','.join(image.packages)}",
             *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
-            f"--customize-hook=copy-in {entry} /", _suite(), str(tree), *_sources(),
+            f"--customize-hook=copy-in {entry} /",
         ]  # fmt: skip
+        if image.program is not None:
+            command.append(f"--customize-hook=copy-in {image.program()} /usr/bin")
+        command += [_suite(), str(tree), *_sources()]
         changes = ['ENTRYPOINT ["/entry.sh"]', f"EXPOSE {image.port}"]
         options = [part for change in changes for part in ("--change", change)]
         for program in (command, ["docker", "import", *options, str(tree), name]):
