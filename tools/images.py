@@ -66,7 +66,7 @@ END
     # What waits for this image expects the server to say so once more than it starts.
     echo 'mariadbd: ready for connections.' >&2
 fi
-exec mariadbd --no-defaults --user=mysql --datadir=$data --bind-address=0.0.0.0
+exec mariadbd --no-defaults --user=mysql --datadir=$data --bind-address=0.0.0.0 --skip-name-resolve
 """
 
 _MONGODB = """#!/bin/sh

@@ -15,6 +15,9 @@ from .restarting import restart_command
 
 _FILE = "container.json"
 
+_RECOVERY = 4 * PATIENCE
+"""Seconds: a server that was killed reads its journal, on a file system of layers."""
+
 
 @contextmanager
 def running(one: Any, room: str, inside: int, ready: Sequence[str]) -> Generator[tuple[int, str]]:
@@ -53,7 +56,7 @@ def restart_container(folder: Path) -> None:
     for verb in ("kill", "start"):
         command = ["docker", verb, container]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _RECOVERY
     look = ["docker", "exec", container, *description["ready"]]
     while subprocess.run(look, check=False, capture_output=True).returncode:
         if time.monotonic() > deadline:

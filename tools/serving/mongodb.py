@@ -300,6 +300,8 @@ def _container() -> Generator[dict[str, str]]:
     with containers.running(one, "mongodb", _INSIDE, ready) as (port, command):
         address = f"127.0.0.1:{port}"
         Path(json.loads(command)[-1], _ADDRESS_FILE).write_text(address, encoding="utf-8")
+        # Docker accepts connections before the server does.
+        _wait_until(lambda: _answers(address), f"{address} does not answer")
         # It knows itself by its address in the container, which nobody else needs to know.
         config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": f"127.0.0.1:{_INSIDE}"}]}
         ask(address, {"replSetInitiate": config})
@@ -322,10 +324,19 @@ def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
 
 def _is_primary(address: str) -> bool:
     """Whether a server can be written to."""
+    return bool(_hello(address).get("isWritablePrimary"))
+
+
+def _answers(address: str) -> bool:
+    return bool(_hello(address))
+
+
+def _hello(address: str) -> dict[str, Any]:
+    """Return what a server says of itself; nothing if it cannot be reached."""
     try:
-        return bool(ask(address, {"hello": 1}, patience=0.5)["isWritablePrimary"])
+        return ask(address, {"hello": 1}, patience=0.5)
     except OSError:
-        return False
+        return {}
 
 
 @contextmanager
