@@ -24,7 +24,7 @@ async def backlog(
         executor: Not started; in its storage lie rows that were made by `fill`.
         count: How many.
         counts: Reads what reached the database so far.
-        times: Reads for how long the server was busy with what reached it since the last look.
+        times: See `Room.times`.
     """
     counted = await counts()
     await times()

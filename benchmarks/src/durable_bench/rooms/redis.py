@@ -26,6 +26,10 @@ class RedisRoom(Room):
 
     copies = False
 
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self._usual: dict[Any, Any] = {}
+
     def storage(self, place: Place) -> "Storage":
         """See `Room.storage`."""
         from durable_redis import RedisStorage  # noqa: PLC0415  # not for the sketch
@@ -58,12 +62,19 @@ class RedisRoom(Room):
                 await client.unlink(*keys)
 
     async def times(self) -> Mapping[str, float]:
-        """See `Room.times`: the server's slow log, in which everything is slow from now on."""
+        """See `Room.times`: by the server's slow log, in which everything is slow meanwhile."""
         async with self._client() as client:
+            if not self._usual:
+                self._usual = await client.config_get("slowlog-*")
+                await client.config_set("slowlog-log-slower-than", 0)
+                await client.config_set("slowlog-max-len", _LOGGED)
+                await client.slowlog_reset()
+                return {}
             entries: list[dict[str, Any]] = await client.slowlog_get(_LOGGED)
-            await client.config_set("slowlog-log-slower-than", 0)
-            await client.config_set("slowlog-max-len", _LOGGED)
             await client.slowlog_reset()
+            for name, value in self._usual.items():
+                await client.config_set(name, value)
+            self._usual = {}
         took = sorted(
             one["duration"] / 1_000 for one in entries if one["command"].startswith(b"EVALSHA")
         )

@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     from durable_core.storage import Storage
 
 
+_HOW = "appendfsync"
+
+
 class EverySecondRoom(RedisRoom):
     """See `Room`."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target.removesuffix("-everysec"))
+        self._before = "always"
 
     def storage(self, place: Place) -> "Storage":
         """See `Room.storage`."""
@@ -23,16 +27,15 @@ class EverySecondRoom(RedisRoom):
 
     async def create(self, place: Place) -> None:
         """See `Room.create`."""
-        await self._sync("everysec")
+        async with self._client() as client:
+            self._before = (await client.config_get(_HOW))[_HOW]
+            await client.config_set(_HOW, "everysec")
 
     async def drop(self, place: Place) -> None:
         """See `Room.drop`."""
         await super().drop(place)
-        await self._sync("always")
-
-    async def _sync(self, how: str) -> None:
         async with self._client() as client:
-            await client.config_set("appendfsync", how)
+            await client.config_set(_HOW, self._before)
 
 
 ROOM = EverySecondRoom

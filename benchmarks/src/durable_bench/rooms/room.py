@@ -128,10 +128,10 @@ class Room(ABC):
         return None
 
     async def times(self) -> Mapping[str, float]:
-        """Return for how long the server was busy with each call since the last look, if known.
+        """Begin to time the server's calls; the next time, end that. It costs the server something.
 
         Returns:
-            Percentiles by name, in milliseconds; empty at the first look.
+            Percentiles by name, in milliseconds; empty at the beginning, and where nobody knows.
         """
         return {}
 
