@@ -23,6 +23,7 @@ from mongodb_hooks import (
 )
 from mongodb_proxy import Proxy
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -257,6 +258,35 @@ async def test_a_lost_reply_to_a_commit() -> None:
         await MongoHooks().drop(storage._settings.database)
 
 
+async def test_a_commit_that_the_driver_repeats_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reply was lost, and who is asked then is not the primary yet: the commit is in doubt."""
+    commit = AsyncClientSession.commit_transaction
+    calls = 0
+
+    async def committed_but(session: AsyncClientSession) -> None:
+        nonlocal calls
+        calls += 1
+        await commit(session)
+        if calls <= failures:
+            msg = "Sessions are not supported by this MongoDB deployment"
+            raise ConfigurationError(msg)
+
+    monkeypatch.setattr(AsyncClientSession, "commit_transaction", committed_but)
+    async with storage_in() as storage:
+        items = [new("a", owner="anna"), new("b", owner="anna")]
+        failures = 0
+        await storage.insert(items=items, now=NOW)
+        calls, failures = 0, 1
+        (answer,) = await storage.cancel(ids=["a"], request="r", now=NOW)
+        assert (answer.outcome.value, calls) == ("marked", 2)
+        calls, failures = 0, 99
+        with pytest.raises(OutcomeUnknownError, match="send the same call again"):
+            await storage.cancel(ids=["b"], request="r", now=NOW)
+        calls, failures = 0, 0
+        (answer,) = await storage.cancel(ids=["b"], request="r", now=NOW)
+        assert answer.outcome.value == "marked"
+
+
 async def test_everything_is_cut_at_once() -> None:
     """All connections of the pool break; new ones are made."""
     async with through_proxy(fresh_database("cut")) as storage:
@@ -371,7 +401,7 @@ _REFUSED = {"writeErrors": [{"index": 0, "code": 14031, "errmsg": "full"}], "nIn
         (OperationFailure("exceeded time limit", 50), OutcomeUnknownError),
         (OperationFailure("what is this", 999_999), OutcomeUnknownError),
         (OperationFailure("no transactions here", 20), PermanentError),
-        (ConfigurationError("Sessions are not supported by this server"), PermanentError),
+        (ConfigurationError("Sessions are not supported by this server"), OutcomeUnknownError),
         (OperationFailure("larger than 16 MB", 17419), TooLargeError),
         (NotPrimaryError("not primary"), OutcomeUnknownError),
         (NetworkTimeout("timed out"), OutcomeUnknownError),

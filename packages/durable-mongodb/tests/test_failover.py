@@ -22,7 +22,14 @@ from mongodb_load import NOW, Load
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 
-from durable_core.storage import Finished, Hint, NewExecution, Ready, Reconnected
+from durable_core.storage import (
+    Finished,
+    Hint,
+    NewExecution,
+    Ready,
+    Reconnected,
+    TemporaryError,
+)
 from durable_mongodb import MongoStorage
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mongodb-failover")]
@@ -107,6 +114,26 @@ async def test_a_primary_that_hangs(members: Members) -> None:
             await Load(storages).run(hang)
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_member_between_roles(members: Members) -> None:
+    """It is neither primary nor secondary: the call waits, and what was asked is answered then."""
+    primary = servers.mongodb.wait_for_primary(members)
+    other = next(one for one in members if one != primary)
+    async with AsyncExitStack() as stack:
+        admin: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(other.url)
+        stack.push_async_callback(admin.close)
+        storage = MongoStorage.from_url(other.url, database=fresh_database("between"))
+        stack.push_async_callback(storage.close)
+        storage._database.complete = True
+        await admin.admin.command({"replSetMaintenance": True})
+        call = asyncio.ensure_future(storage.cancel(ids=["a"], request="r", now=NOW))
+        await asyncio.wait([call], timeout=0.5)
+        assert not call.done()
+        await admin.admin.command({"replSetMaintenance": False})
+        with pytest.raises(TemporaryError):
+            await call
+        assert storage.statistics().conflicts > 0
 
 
 async def test_hints_after_a_step_down(members: Members) -> None:

@@ -141,9 +141,18 @@ def too_large_for_cache(error: BaseException) -> bool:
     return isinstance(error, OperationFailure) and "transaction is too large" in str(error)
 
 
+def between_roles(error: BaseException) -> bool:
+    """Whether a connection was made while its server was neither primary nor secondary.
+
+    That is what a server answers that goes on after it has hung or was away: it first finds out
+    what it is now. The driver sends such a connection nothing that belongs to a transaction.
+    """
+    return isinstance(error, ConfigurationError) and "essions are not supported" in str(error)
+
+
 def undone(error: BaseException) -> bool:
     """Whether the transaction was undone, and the storage itself sends it again."""
-    if isinstance(error, AgainError):
+    if isinstance(error, AgainError) or between_roles(error):
         return True
     if isinstance(error, ServerSelectionTimeoutError):
         return False
@@ -225,8 +234,10 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
 
 
 def _of_driver(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
-    if isinstance(error, ConfigurationError) and "essions are not supported" in str(error):
-        return PermanentError, HOW_TO
+    if between_roles(error):
+        if write and doubt:
+            return _UNKNOWN
+        return TemporaryError, "the server is neither primary nor secondary; nothing was written"
     for kinds, verdict in _NOT_SENT:
         if isinstance(error, kinds):
             return verdict

@@ -17,7 +17,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from .drivers import CODEC, Driver
-from .errors import DUPLICATE, UNKNOWN_COMMIT, AgainError, labelled, undone
+from .errors import DUPLICATE, UNKNOWN_COMMIT, AgainError, between_roles, labelled, undone
 from .line import Line
 from .records import Doc
 from .settings import SCHEMA, Settings
@@ -304,7 +304,8 @@ class Session:
             try:
                 await session.commit_transaction()
             except PyMongoError as error:
-                if not labelled(error, UNKNOWN_COMMIT):
+                # The latter is said of a repetition by the driver, too, and without the label.
+                if not labelled(error, UNKNOWN_COMMIT) and not between_roles(error):
                     self.doubt = False
                     raise
                 # The driver has looked for a primary for as long as it was told to.
