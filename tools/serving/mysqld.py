@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -65,6 +66,7 @@ class PrivateServer:
         shutil.copytree(template, server.data)
         # Made anew by the first start: no two servers share it.
         (server.data / "auto.cnf").unlink(missing_ok=True)
+        server.temporary.mkdir()
         (folder / "server.json").write_text(json.dumps(asdict(server)), encoding="utf-8")
         return server
 
@@ -77,6 +79,11 @@ class PrivateServer:
     def data(self) -> Path:
         """The data directory."""
         return Path(self.folder) / "data"
+
+    @property
+    def temporary(self) -> Path:
+        """The directory of temporary files."""
+        return Path(self.folder) / "tmp"
 
     @property
     def url(self) -> str:
@@ -95,6 +102,9 @@ class PrivateServer:
                 [
                     *self.command,
                     f"--datadir={self.data}",
+                    # A MariaDB that starts removes the temporary tables of any other one from its
+                    # folder: without one of its own, that other one fails or crashes.
+                    f"--tmpdir={self.temporary}",
                     f"--socket={self.folder}/s",
                     f"--pid-file={self._pid_file}",
                     "--bind-address=127.0.0.1",
@@ -128,6 +138,12 @@ class PrivateServer:
 
     def _pid(self) -> int | None:
         return server_of(self._pid_file, self.folder)
+
+    def report_if_dead(self) -> None:
+        """Show the end of its log if it has ended by itself: its folder is about to be removed."""
+        if self._pid() is None:
+            text = (Path(self.folder) / "log").read_text(encoding="utf-8", errors="replace")
+            print(f"servers: {self.command[0]} is dead:\n{text[-6000:]}", file=sys.stderr)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -182,7 +198,12 @@ def run(command: Sequence[str], *, text: str = "") -> str:
     Raises:
         NotAvailableError: It failed; with what it wrote.
     """
-    done = subprocess.run(command, check=False, input=text.encode(), capture_output=True, cwd="/")
+    # Servers make their temporary files there, and remove those that others have left.
+    with tempfile.TemporaryDirectory(prefix="durable-") as own:
+        done = subprocess.run(
+            command, check=False, input=text.encode(), capture_output=True, cwd="/",
+            env=dict(os.environ, TMPDIR=own),
+        )  # fmt: skip
     said = (done.stdout + done.stderr).decode(errors="replace")
     if done.returncode:
         msg = f"`{' '.join(command)}` failed: {said[-2000:]}"
@@ -214,6 +235,7 @@ def private(
         try:
             server.start()
             yield {names[0]: server.url, names[1]: restart_command(room, folder)}
+            server.report_if_dead()
         finally:
             server.stop()
 

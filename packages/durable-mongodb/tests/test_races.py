@@ -13,6 +13,7 @@ from mongodb_hooks import connection, server_url, storage_in
 from mongodb_worker import FAMILY
 
 from durable_core.storage import (
+    Claimed,
     Finish,
     Head,
     Keep,
@@ -241,6 +242,30 @@ async def test_a_locked_row_does_not_hold_up_those_before_it() -> None:
                     assert not cancelling.done()
             await session.abort_transaction()
         assert [answer.outcome.value for answer in await cancelling] == ["ended"] * 9
+
+
+async def test_the_only_candidate_is_locked() -> None:
+    """A claim waits for it a moment, goes past it, and takes it later."""
+    async with storage_in() as storage, connection() as client:
+
+        async def claim() -> Claimed:
+            return await storage.claim(
+                executor="anna", tasks=["work"], queues=["default"], limit=1, now=NOW
+            )
+
+        await storage.insert(items=[NewExecution(id="a", task="work")], now=NOW)
+        rows = client[storage._settings.database]["durable_executions"]
+        async with client.start_session() as session:
+            await session.start_transaction()
+            await rows.update_one({"_id": "a"}, {"$inc": {"lock": 1}}, session=session)
+            passed = await claim()
+            assert not passed.records
+            assert not passed.exhausted
+            await session.abort_transaction()
+        taken = await claim()
+        assert [row.id for row in taken.records] == ["a"]
+        assert taken.exhausted
+        assert not (await claim()).records
 
 
 _ENDED = Query(statuses=frozenset({Status.CANCELLED}))

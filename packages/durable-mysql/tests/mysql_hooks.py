@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import secrets
+from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
@@ -293,12 +294,23 @@ _WAITING = (
 )
 
 
-async def somebody_waits(one: Line, prefix: str) -> int:
-    """Return whose locking statement on these tables waits: only the server knows."""
+async def somebody_waits(one: Line, prefix: str) -> None:
+    """Return when a locking statement on these tables waits: only the server knows."""
     async with asyncio.timeout(10):
-        while not (found := await one.rows(_WAITING.format(prefix=prefix))):  # noqa: ASYNC110
+        while not await one.rows(_WAITING.format(prefix=prefix)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    return int(found[0][0])
+
+
+async def kill_who_waits(one: Line, prefix: str, kill: str, call: Future[Any]) -> None:
+    """Kill the locking statement on these tables that a call waits for.
+
+    Again, if need be: a statement that is killed just before it begins to wait goes on waiting.
+    """
+    async with asyncio.timeout(10):
+        while not call.done():
+            for (victim,) in await one.rows(_WAITING.format(prefix=prefix)):
+                await one.rows(f"{kill} {victim}")
+            await asyncio.wait([call], timeout=0.2)
 
 
 async def gone(one: Line, connection: int) -> None:

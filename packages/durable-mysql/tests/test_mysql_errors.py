@@ -15,6 +15,7 @@ from mysql_hooks import (
     drop_tables,
     fresh_prefix,
     gone,
+    kill_who_waits,
     line,
     line_to,
     restart_server,
@@ -218,8 +219,7 @@ async def test_a_statement_that_an_administrator_ends(server: str) -> None:
         await other.rows(f"START TRANSACTION; SELECT 1 FROM {table} FOR UPDATE")
         for kill, match in (("KILL QUERY", "interrupted"), ("KILL", "nothing was written")):
             applying = asyncio.ensure_future(storage.apply(items=[FINISH], now=NOW))
-            victim = await somebody_waits(admin, storage._settings.prefix)
-            await admin.rows(f"{kill} {victim}")
+            await kill_who_waits(admin, storage._settings.prefix, kill, applying)
             with pytest.raises(TemporaryError, match=match):
                 await applying
         await other.rows("ROLLBACK")

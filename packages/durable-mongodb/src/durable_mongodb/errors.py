@@ -187,6 +187,10 @@ def translate(
 
 _UNKNOWN: Final = (OutcomeUnknownError, "the write may have landed; send the same call again")
 _UNREACHABLE: Final = (TemporaryError, "the server cannot be reached; nothing was written")
+_BETWEEN_ROLES: Final = (
+    TemporaryError,
+    "the server is neither primary nor secondary for the moment; nothing was written",
+)
 
 
 def _classify(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
@@ -235,9 +239,7 @@ def _of_bulk(error: BulkWriteError, *, write: bool, doubt: bool) -> tuple[type[S
 
 def _of_driver(error: Exception, *, write: bool, doubt: bool) -> tuple[type[StorageError], str]:
     if between_roles(error):
-        if write and doubt:
-            return _UNKNOWN
-        return TemporaryError, "the server is neither primary nor secondary; nothing was written"
+        return _UNKNOWN if write and doubt else _BETWEEN_ROLES
     for kinds, verdict in _NOT_SENT:
         if isinstance(error, kinds):
             return verdict

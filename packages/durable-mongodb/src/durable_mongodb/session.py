@@ -215,9 +215,16 @@ class Session:
         return await self._count(command, None)
 
     async def _count(self, command: dict[str, Any], patience: int | None) -> int:
-        """Carry out an update or a delete of many documents, past the driver's own methods.
+        """Carry out an update or a delete of many documents; return how many."""
+        answer = await self._past_the_driver(command, patience)
+        count: int = answer["n"]
+        return count
 
-        Those neither know a time limit of the server's, nor would they send it a second time.
+    async def _past_the_driver(self, command: dict[str, Any], patience: int | None) -> Doc:
+        """Carry out a command that writes, without the driver's own methods.
+
+        Those neither know a time limit of the server's, nor would they send an update of many
+        documents a second time; and what they can send a second time costs the server a note.
         """
         if self._session is None:
             command["writeConcern"] = _ACKNOWLEDGED
@@ -232,8 +239,30 @@ class Session:
             if "writeConcernError" in answer:
                 error = answer["writeConcernError"]
                 raise WriteConcernError(error.get("errmsg", ""), error["code"], answer)
-        count: int = answer["n"]
-        return count
+        return answer
+
+    async def take_one(
+        self, collection: str, where: Filter, change: Any, *, patience: int
+    ) -> Doc | None:
+        """Change one document; return it as it is afterwards, None if none meets the condition.
+
+        Like `update_many`, and unlike `change_one`, not sent again should the reply be lost.
+
+        Args:
+            collection: Where.
+            where: The condition.
+            change: The update or the pipeline.
+            patience: Milliseconds after which the server gives up.
+        """
+        command: dict[str, Any] = {
+            "findAndModify": self._settings.name(collection),
+            "query": where,
+            "update": change,
+            "new": True,
+        }
+        answer = await self._past_the_driver(command, patience)
+        doc: Doc | None = answer["value"]
+        return doc
 
     async def change_one(self, collection: str, where: Filter, change: Any, **options: Any) -> Any:
         """Change one document; return it as it is afterwards, None if there is none.

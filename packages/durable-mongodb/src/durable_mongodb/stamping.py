@@ -18,6 +18,11 @@ _TRIES: Final = 40
 """Transactions at most that look for the rows that are locked."""
 
 
+def patience_for(rows: int) -> int:
+    """Return how many milliseconds a command waits for locks on so many rows."""
+    return _LEAST_PATIENCE + _PER_ROW * rows
+
+
 async def write_past_locks(
     session: Session, ids: Sequence[str], where: Callable[[Sequence[str]], Doc], change: Any
 ) -> bool:
@@ -36,23 +41,31 @@ async def write_past_locks(
     Returns:
         Whether no row was passed over.
     """
-    patience = _LEAST_PATIENCE + _PER_ROW * len(ids)
     try:
-        await session.update_many(EXECUTIONS, where(ids), change, patience=patience)
+        await session.update_many(EXECUTIONS, where(ids), change, patience=patience_for(len(ids)))
     except OperationFailure as error:
         if code_of(error) != EXPIRED:
             raise
     else:
         return True
-    session.interrupted()
-    passed_over = await _in_parts(session, ids, where, change)
-    await session.catch_up()
-    return not passed_over
+    return await write_in_parts(session, ids, where, change)
 
 
-async def _in_parts(
+async def write_in_parts(
     session: Session, ids: Sequence[str], where: Callable[[Sequence[str]], Doc], change: Any
 ) -> bool:
+    """Do the same after a command that had to wait for too long; it may have done a part.
+
+    Args:
+        session: In no transaction.
+        ids: Of the rows.
+        where: See `write_past_locks`.
+        change: The update.
+
+    Returns:
+        Whether no row was passed over.
+    """
+    session.interrupted()
     parts = [ids]
     passed_over = False
     for _ in range(_TRIES):
@@ -68,4 +81,5 @@ async def _in_parts(
             half = len(part) // 2
             passed_over |= half == 0
             parts += [part[half:], part[:half]] if half else []
-    return passed_over or bool(parts)
+    await session.catch_up()
+    return not passed_over and not parts
