@@ -21,16 +21,16 @@ class Scripted(MemoryStorage):
 
     def __init__(self, sharing: MemoryStorage) -> None:
         super().__init__(sharing=sharing)
-        self.hints: asyncio.Queue[Hint] = asyncio.Queue()
+        self.hints: asyncio.Queue[Hint | None] = asyncio.Queue()
 
     def listen(self, *, queues: Collection[str]) -> AsyncIterator[Hint]:
-        """Yield what the test says."""
+        """Yield what the test says; None ends it."""
         return self._said()
 
     async def _said(self) -> AsyncIterator[Hint]:
         yield Reconnected()
-        while True:
-            yield await self.hints.get()
+        while (hint := await self.hints.get()) is not None:
+            yield hint
 
 
 @pytest.fixture
@@ -95,3 +95,87 @@ async def test_results_that_a_hint_tells_of_are_looked_up(
     assert waiting.done() is (delay == 0)
     await world.advance(delay)
     assert await waiting == "done"
+
+
+async def _client(world: World, scripted: Scripted) -> tuple[Any, Any]:
+    """Return an executor that runs nothing, and a task; time stands still meanwhile."""
+    tasks = Tasks()
+
+    @tasks.task
+    async def work() -> str:
+        return "done"
+
+    client = await world.start(tasks=tasks, wrap=_as_it_is(scripted), client_only=True)
+    await settle()
+    return client, work
+
+
+async def _work_elsewhere(world: World, client: Any) -> None:
+    """Let another process run what there is; the client hears nothing of it."""
+    worker = await world.start(tasks=client.tasks)
+    await world.idle(worker)
+
+
+async def test_a_result_that_cannot_be_there_yet_is_not_looked_up(
+    world: World, scripted: Scripted
+) -> None:
+    """What was just created ends later, and a hint says so: the only look finds it."""
+    client, work = await _client(world, scripted)
+    handle = await client.enqueue(work)
+    many = await client.enqueue_many([work.call(), work.call()])
+    one = asyncio.ensure_future(handle.result())
+    two = asyncio.ensure_future(client.results(many))
+    await settle()
+    assert not world.calls(client, "get")
+    await _work_elsewhere(world, client)
+    scripted.hints.put_nowait(Finished())
+    assert await one == "done"
+    assert await two == ["done", "done"]
+    assert len(world.calls(client, "get")) == 1
+
+
+@pytest.mark.parametrize("delay", [0.0, OWN_DELAY])
+async def test_a_result_that_a_hint_came_before(
+    world: World, scripted: Scripted, delay: float
+) -> None:
+    """It is looked up at once: the hint may have been about it."""
+    client, work = await _client(world, scripted)
+    handle = await client.enqueue(work)
+    await _work_elsewhere(world, client)
+    scripted.hints.put_nowait(Finished(own=delay > 0))
+    await settle()
+    assert await handle.result() == "done"
+
+
+async def test_a_result_whose_hint_was_lost(world: World, scripted: Scripted) -> None:
+    """It is found by a look that is made all the same, seconds later."""
+    client, work = await _client(world, scripted)
+    waiting = asyncio.ensure_future((await client.enqueue(work)).result())
+    await _work_elsewhere(world, client)
+    await world.advance(9)
+    assert not waiting.done()
+    await world.advance(2)
+    assert await waiting == "done"
+
+
+async def test_a_result_of_somebody_elses_enqueue(world: World, scripted: Scripted) -> None:
+    """An execution that was there already may have ended: it is looked up at once."""
+    client, work = await _client(world, scripted)
+    await client.enqueue(work.with_options(key="k"))
+    await _work_elsewhere(world, client)
+    handle = await client.enqueue(work.with_options(key="k"))
+    assert not handle.created
+    assert await handle.result() == "done"
+
+
+async def test_results_when_hints_stop(world: World, scripted: Scripted) -> None:
+    """Whoever waits is looked up at once, and often from then on."""
+    client, work = await _client(world, scripted)
+    first = asyncio.ensure_future((await client.enqueue(work)).result())
+    await _work_elsewhere(world, client)
+    scripted.hints.put_nowait(None)
+    await settle()
+    assert await first == "done"
+    second = asyncio.ensure_future((await client.enqueue(work)).result())
+    await world.advance(3)
+    assert await second == "done"

@@ -33,6 +33,7 @@ class Hints:
             _LOG.warning("hints have stopped: %s; polling instead", error)
         finally:
             self.heard = self._waiters.hinted = False
+            self._waiters.look_soon()
 
     def _take(self, hint: Hint) -> None:
         """Look at once, or soon if the hint is about this executor's own calls.

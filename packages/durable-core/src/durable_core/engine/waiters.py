@@ -54,6 +54,11 @@ class Waiters:
         writer: For reading.
         clock: For the pauses.
         runs_here: Tells whether an execution is held by this process, which needs no look-up.
+
+    Attributes:
+        hinted: Whether the storage's hints are heard.
+        news: How often there was a reason to look; whoever knows it from before an execution was
+            created need not look for its end while it is the same.
     """
 
     def __init__(self, writer: Writer, *, clock: Clock, runs_here: Callable[[str], bool]) -> None:
@@ -67,13 +72,20 @@ class Waiters:
         self._closed = False
         self._later: Timer | None = None
         self.hinted = False
+        self.news = 0
 
     def __len__(self) -> int:
         """Return how many executions are waited for."""
         return len(self._waiting)
 
-    def add(self, execution_id: str, waiter: Waiter) -> None:
-        """Register a waiter for an execution."""
+    def add(self, execution_id: str, waiter: Waiter, *, since: int | None = None) -> None:
+        """Register a waiter for an execution.
+
+        Args:
+            execution_id: The execution.
+            waiter: Who waits.
+            since: What `news` was before the execution was created; None: it may have ended.
+        """
         if self._closed:
             waiter.ended(execution_id, Ended(None, unknown=True))
             return
@@ -84,9 +96,12 @@ class Waiters:
             there.append(waiter)
         else:
             self._waiting[execution_id] = [there, waiter]
+        goes_on = self.hinted and since == self.news
         if self._task is None:
-            self._task = asyncio.create_task(self._sweep_for_ever(), name="durable waiters")
-        elif self.hinted or self._pause > _FIRST_PAUSE:
+            self._look.clear()
+            sweeps = self._sweep_for_ever(_QUIET_PAUSE if goes_on else 0)
+            self._task = asyncio.create_task(sweeps, name="durable waiters")
+        elif not goes_on and (self.hinted or self._pause > _FIRST_PAUSE):
             self._look.set()
         self._pause = _FIRST_PAUSE
 
@@ -110,11 +125,13 @@ class Waiters:
 
     def look_soon(self) -> None:
         """Look all of them up: a hint said that something finished."""
+        self.news += 1
         self._pause = _FIRST_PAUSE
         self._look.set()
 
     def look_later(self) -> None:
         """Look them up in a moment: what finished has been told by `resolve`, or nearly all."""
+        self.news += 1
         if self._later is None:
             self._later = self._clock.call_at(self._clock.monotonic() + _LATER, self._look_now)
 
@@ -136,9 +153,13 @@ class Waiters:
         for execution_id in tuple(self._waiting):
             self.resolve(execution_id, Ended(None, unknown=True))
 
-    async def _sweep_for_ever(self) -> None:
-        rest_until = self._clock.monotonic()
+    async def _sweep_for_ever(self, pause: float) -> None:
+        rest_until = began = self._clock.monotonic()
+        due = began + pause
         while self._waiting:
+            await wait_until(self._clock, self._look, max(due, rest_until))
+            if self._clock.monotonic() < rest_until:
+                await wait_until(self._clock, asyncio.Event(), rest_until)
             self._look.clear()
             began = self._clock.monotonic()
             ids = [id_ for id_ in self._waiting if not self._runs_here(id_)]
@@ -146,11 +167,8 @@ class Waiters:
             ended = self._clock.monotonic()
             rest_until = ended + (ended - began) * _rest(len(ids), found)
             longest = _QUIET_PAUSE if self.hinted else _LONGEST_PAUSE
-            pause = longest if self.hinted else self._pause
+            due = ended + (longest if self.hinted else self._pause)
             self._pause = min(longest, self._pause * 1.5)
-            await wait_until(self._clock, self._look, max(ended + pause, rest_until))
-            if self._clock.monotonic() < rest_until:
-                await wait_until(self._clock, asyncio.Event(), rest_until)
         self._task = None
 
     async def _sweep(self, ids: Sequence[str]) -> int:
@@ -233,13 +251,16 @@ class Many:
             if self.left == 0:
                 self._all.set()
 
-    async def wait(self, waiters: Waiters, clock: Clock, patience: float | None) -> bool:
+    async def wait(
+        self, waiters: Waiters, clock: Clock, patience: float | None, *, since: int | None = None
+    ) -> bool:
         """Wait until all have ended.
 
         Args:
             waiters: Where to register.
             clock: Whose time counts.
             patience: Seconds; None waits for ever.
+            since: See `Waiters.add`; of all of them.
 
         Returns:
             Whether all have ended.
@@ -247,7 +268,7 @@ class Many:
         if not self.ends:
             return True
         for id_ in self.ends:
-            waiters.add(id_, self)
+            waiters.add(id_, self, since=since)
         try:
             until = None if patience is None else clock.monotonic() + patience
             return await wait_until(clock, self._all, until)

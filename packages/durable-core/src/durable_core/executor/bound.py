@@ -134,8 +134,22 @@ class BoundExecutor:
         await self._storage.insert(items=[item], now=now)
 
 
-def handle_of(engine: Engine, call: Call[R], item: NewExecution, answer: Inserted) -> Handle[R]:
+def handle_of(
+    engine: Engine,
+    call: Call[R],
+    item: NewExecution,
+    answer: Inserted,
+    *,
+    since: int | None = None,
+) -> Handle[R]:
     """Return a handle on what an insert made or found.
+
+    Args:
+        engine: Of the executor.
+        call: What was enqueued.
+        item: What was sent.
+        answer: What came back.
+        since: What `Waiters.news` was before.
 
     Raises:
         IdConflictError: It found an execution of another task or with another input.
@@ -144,7 +158,7 @@ def handle_of(engine: Engine, call: Call[R], item: NewExecution, answer: Inserte
     # An id of the engine's own making exists only if an earlier delivery of this insert landed.
     own_id = call.task.enqueue_options.id is None and answer.outcome is InsertOutcome.EXISTING_ID
     if answer.outcome is InsertOutcome.CREATED or own_id:
-        return Handle(engine, call.task, record.id, created=True)
+        return Handle(engine, call.task, record.id, created=True, since=since)
     same_input = call.task.input_codec.same(record.input, item.input)
     if record.task != item.task or record.wake_key != item.wake_key or not same_input:
         what = "task" if record.task != item.task else "input"

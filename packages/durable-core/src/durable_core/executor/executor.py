@@ -285,7 +285,8 @@ class DurableExecutor(Definitions, Events, Lookup, PlanDoor, Sleepers):
             await engine.fresh_time()
         owner = engine.may_hold(task.name, task.options.queue)
         item = engine.rows.new(call, now=engine.time.now(), owner=owner)
-        return handle_of(engine, call, item, await engine.insert(item))
+        since = engine.waiters.news
+        return handle_of(engine, call, item, await engine.insert(item), since=since)
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
         """Store many executions with few commits.
@@ -307,12 +308,13 @@ class DurableExecutor(Definitions, Events, Lookup, PlanDoor, Sleepers):
         await engine.fresh_time()
         now = engine.time.now()
         items = [engine.rows.new(call, now=now) for call in calls]
+        since = engine.waiters.news
         answers = engine.insert_many(items)
         handles: list[Handle[R]] = []
         errors: list[Exception] = []
         for call, item, answer in zip(calls, items, answers, strict=True):
             try:
-                handles.append(handle_of(engine, call, item, await answer))
+                handles.append(handle_of(engine, call, item, await answer, since=since))
             except Exception as error:  # noqa: BLE001 - collected
                 errors.append(error)
         if errors:

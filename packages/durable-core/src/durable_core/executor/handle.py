@@ -36,7 +36,7 @@ class Handle(Generic[R_co]):
         created: False if the enqueue found an existing execution with the same id or key.
     """
 
-    __slots__ = ("_its_engine", "created", "id", "task")
+    __slots__ = ("_its_engine", "_since", "created", "id", "task")
 
     def __init__(
         self,
@@ -45,8 +45,10 @@ class Handle(Generic[R_co]):
         execution_id: str,
         *,
         created: bool,
+        since: int | None = None,
     ) -> None:
         self._its_engine = engine
+        self._since = since
         self.task = task
         self.id = execution_id
         self.created = created
@@ -165,7 +167,12 @@ class Handle(Generic[R_co]):
                 raise ExecutionNotFoundError(_missing(self.task.name, self.id))
             if (following := continued_as(record.output)) is None:
                 return record
-            self.id = following
+            self._follow(following)
+
+    def _follow(self, execution_id: str) -> None:
+        """Be about another run of a durable function, which may have ended."""
+        self.id = execution_id
+        self._since = None
 
     async def _followed(self) -> bool:
         """Whether another run of a durable function goes on; from now on this is about it."""
@@ -180,7 +187,7 @@ class Handle(Generic[R_co]):
             until = engine.clock.monotonic() + to_us(timeout, "timeout") / 1e6
         while True:
             one = One(loop=asyncio.get_running_loop())
-            engine.waiters.add(self.id, one)
+            engine.waiters.add(self.id, one, since=self._since)
             timer = None if until is None else engine.clock.call_at(until, one.give_up)
             try:
                 how = await one
@@ -193,7 +200,7 @@ class Handle(Generic[R_co]):
             known_end(self.id, self.task, how)
             if (following := continued_as(how.output)) is None:
                 return how
-            self.id = following
+            self._follow(following)
 
     async def _ended_after_all(self, timeout: Duration | None) -> Ended:
         """Look once more when the patience has ended."""
@@ -221,13 +228,16 @@ async def results_of(
     while True:
         many = Many(handle.id for handle in handles)
         left = None if until is None else max(0.0, until - engine.clock.monotonic())
-        if not await many.wait(engine.waiters, engine.clock, left):
+        known = [one for handle in handles if (one := handle._since) is not None]  # noqa: SLF001
+        since = min(known, default=None) if len(known) == len(handles) else None
+        if not await many.wait(engine.waiters, engine.clock, left, since=since):
             msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
             raise WaitTimeoutError(msg)
         ends = {id_: how or Ended(None) for id_, how in many.ends.items()}
         followed = False
         for handle in set(handles):
             if (following := continued_as(ends[handle.id].output)) is not None:
-                handle.id, followed = following, True
+                handle._follow(following)  # noqa: SLF001
+                followed = True
         if not followed:
             return [result_of(handle.id, handle.task, ends[handle.id]) for handle in handles]

@@ -60,6 +60,7 @@ class PlanDoor(ABC):
         mine = plan.with_options(id=id)
         owner = engine.may_hold(plan.name, plan.options.queue)
         item = engine.rows.new(mine.call(steps), now=engine.time.now(), owner=owner)
+        since = engine.waiters.news
         answer = await engine.insert(item)
         if answer.record.task != plan.name:
             raise IdConflictError(
@@ -67,7 +68,7 @@ class PlanDoor(ABC):
                 "was stored"
             )
         created = answer.outcome is InsertOutcome.CREATED
-        return Handle(engine, mine, id, created=created)
+        return Handle(engine, mine, id, created=created, since=since if created else None)
 
     async def plan_steps(self, plan: PlanTask, id: str) -> list[StepResult]:  # noqa: A002
         """Return the steps of a plan as they stand, in order.
