@@ -15,7 +15,7 @@ from durable_core.storage import (
     Unset,
 )
 
-from .records import Row, head
+from .records import Row, by_column, head
 from .session import Session
 from .statements import APPLY
 
@@ -49,16 +49,14 @@ async def apply_plain(session: Session, items: Sequence[Transition], now: int) -
 
 def plain_values(items: Sequence[Transition]) -> list[list[Any]]:
     """Return transitions and their checkpoints as the statement takes them, column by column."""
-    rows = [_row(item) for item in items]
     points = [
         (item.id, name, value)
         for item in items
         if not isinstance(item, Settle)
         for name, value in item.checkpoints.items()
     ]
-    columns: list[list[Any]] = [*map(list, zip(*rows, strict=True))]
-    columns += [*map(list, zip(*points, strict=True))] if points else [[], [], []]
-    return columns
+    columns = by_column(_row(item) for item in items)
+    return [*columns, *(by_column(points) if points else ([], [], []))]
 
 
 def _row(item: Transition) -> Row:

@@ -1,13 +1,13 @@
 """Inserting roots."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from durable_core.storage import Inserted, InsertOutcome, NewExecution, Record, TemporaryError
 from durable_core.storage.kit import born
 
 from .mailboxes import Boxes
-from .records import Row, birth_row, record
+from .records import Row, birth_row, by_column, record
 from .session import Session
 from .statements import EXISTING, INSERT
 
@@ -71,15 +71,11 @@ async def _try(
     rows: list[Row] = []
     taken: set[tuple[str, str, str]] = set()
     for item in items:
-        names = {
-            (what, item.task, name)
-            for what, name in (("key", item.key), ("wake_key", item.wake_key))
-            if name is not None
-        }
-        if item.id in records or names & taken:
+        names = _names(item)
+        if item.id in records or not taken.isdisjoint(names):
             # Its turn comes when the one before it is decided.
             continue
-        taken |= names
+        taken.update(names)
         new = born(item, now)
         if item.wake_key is not None:
             new = boxes.delivered(new, now)
@@ -97,19 +93,26 @@ async def _try(
     return created
 
 
+def _names(item: NewExecution) -> Sequence[tuple[str, str, str]]:
+    """Return what no two unfinished rows share, beside the id."""
+    if item.key is None and item.wake_key is None:
+        return ()
+    names = (("key", item.key), ("wake_key", item.wake_key))
+    return [(what, item.task, name) for what, name in names if name is not None]
+
+
 async def add_rows(session: Session, rows: Sequence[Row], now: int) -> set[str]:
     """Insert rows made by `records.birth_row`; return the ids of those that were not there."""
     if not rows:
         return set()
     ordered = sorted(rows, key=_id)
-    found = await session.write(INSERT, now, *map(list, zip(*ordered, strict=True)))
+    found = await session.write(INSERT, now, *by_column(ordered))
     return {row[0] for row in found}
 
 
-def birth_values(items: Sequence[NewExecution], now: int) -> list[list[object]]:
+def birth_values(items: Sequence[NewExecution], now: int) -> list[list[Any]]:
     """Return new rows as the statement takes them, column by column."""
-    rows = [birth_row(item, born(item, now), now) for item in items]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return by_column(birth_row(item, born(item, now), now) for item in items)
 
 
 def _id(row: Row) -> str:

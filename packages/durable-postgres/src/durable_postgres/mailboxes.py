@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_core.storage import Phase, Record, WakeOutcome, Woken
 
-from .records import Row
+from .records import Row, by_column
 from .session import Session
 from .statements import MAILBOXES, PUT_MAILBOXES
 
@@ -101,7 +101,7 @@ class Boxes:
             return
         rows = [_stored(key, self._boxes[key]) for key in sorted(self._changed, key=_bytes)]
         self._changed.clear()
-        await session.write(PUT_MAILBOXES, *map(list, zip(*rows, strict=True)))
+        await session.write(PUT_MAILBOXES, *by_column(rows))
 
 
 def _bytes(key: tuple[str, str]) -> tuple[bytes, bytes]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .mailboxes import Boxes
-from .records import Row
+from .records import Row, by_column
 from .session import Session
 from .statements import FORGET_MAILBOXES, FORGET_MESSAGES, OVER, PURGE, VACATE
 
@@ -32,7 +32,7 @@ async def delete_over(session: Session, rows: Sequence[Row], finished_before: in
         gone = [row[0] for row in await session.write(PURGE, ids, finished_before)]
         vacated = [(*sleepers[id_], id_) for id_ in gone if id_ in sleepers]
         if vacated:
-            await session.write(VACATE, *map(list, zip(*vacated, strict=True)))
+            await session.write(VACATE, *by_column(vacated))
     return len(gone)
 
 

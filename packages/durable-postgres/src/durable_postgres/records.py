@@ -1,7 +1,7 @@
 """Rows as records, and which claim queue a row belongs to."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from durable_core.storage import FINISHED, Head, NewExecution, OnCancel, Phase, Record
@@ -130,6 +130,19 @@ def lane(*, due: int | None, owner: str | None, duty: bool, now: int) -> int | N
 def is_duty(task: str, phase: Phase) -> bool:
     """Whether any executor may claim such a row, whatever tasks it knows."""
     return phase in FINISHED or task.startswith("$")
+
+
+def by_column(rows: Iterable[Row]) -> list[list[Any]]:
+    """Return rows as statements take them, column by column.
+
+    A column of nothing but nulls is empty: beside others, `unnest` fills it up, and the driver need
+    not look at each null.
+
+    Args:
+        rows: At least one; of each, the first value is not null.
+    """
+    columns = map(list, zip(*rows, strict=True))
+    return [[] if column.count(None) == len(column) else column for column in columns]
 
 
 def birth_row(item: NewExecution, born: Record, now: int) -> Row:

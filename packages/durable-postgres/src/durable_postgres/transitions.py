@@ -21,7 +21,7 @@ from durable_core.storage.kit import born, fresh_children, refusal, values_of
 from .errors import AgainError
 from .inserting import add_rows, tell
 from .mailboxes import Boxes
-from .records import Row, birth_row
+from .records import Row, birth_row, by_column
 from .session import Session
 from .statements import CHECKPOINT, OF_CHILDREN
 from .working import Work
@@ -46,7 +46,7 @@ async def apply_families(session: Session, items: Sequence[Transition], now: int
         for new in applying.born:
             tell(session, new)
         if applying.points:
-            await session.write(CHECKPOINT, now, *map(list, zip(*applying.points, strict=True)))
+            await session.write(CHECKPOINT, now, *by_column(applying.points))
         await boxes.write(session)
         await work.write()
     return answers

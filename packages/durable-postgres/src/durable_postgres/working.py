@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from durable_core.storage import WAITING, Head, Phase
 
-from .records import Row, head, is_duty, lane
+from .records import Row, by_column, head, is_duty, lane
 from .session import Session
 from .statements import LOCK, WRITE_BACK
 
@@ -101,7 +101,7 @@ class Work:
         if not self._changed:
             return
         rows = [self._stored(self._rows[id_]) for id_ in sorted(self._changed)]
-        await self._session.write(WRITE_BACK, *map(list, zip(*rows, strict=True)))
+        await self._session.write(WRITE_BACK, *by_column(rows))
         told = self._session.told
         told.rows += len(rows)
         for id_ in self._changed:
