@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,15 @@ import servers
 from bson.errors import InvalidDocument
 from mongodb_hooks import (
     Client,
-    MongoHooks,
-    break_connections,
     connection,
     fresh_database,
     near,
     server_url,
     storage_in,
-    through_proxy,
 )
 from mongodb_proxy import Proxy
 from pymongo import AsyncMongoClient
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import (
-    AutoReconnect,
     BulkWriteError,
     ConfigurationError,
     NetworkTimeout,
@@ -36,7 +31,6 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from durable_conformance import Cut
 from durable_core.storage import (
     ClosedError,
     DiskFullError,
@@ -46,7 +40,6 @@ from durable_core.storage import (
     OutcomeUnknownError,
     PermanentError,
     Phase,
-    Query,
     ReadOnlyError,
     SchemaMissingError,
     StorageError,
@@ -216,89 +209,6 @@ async def _closed(storage: MongoStorage) -> AsyncGenerator[MongoStorage]:
         yield storage
     finally:
         await storage.close()
-
-
-async def test_a_lost_reply_to_a_read() -> None:
-    """Whoever does not want the driver to read again does so himself."""
-    async with through_proxy(fresh_database("slow"), options="&retryReads=false") as storage:
-        await storage.setup()
-        async with MongoHooks().cut(storage, Cut.AFTER_SENDING):
-            with pytest.raises(TemporaryError, match="cannot be reached") as caught:
-                await storage.get(ids=["a"])
-            assert isinstance(caught.value.__cause__, AutoReconnect)
-        await MongoHooks().drop(storage._settings.database)
-
-
-async def test_a_lost_reply_without_retries() -> None:
-    """Nobody sends it again by himself: the outcome is unknown, and asking again tells."""
-    options = "&retryWrites=false"
-    async with through_proxy(fresh_database("lost"), options=options) as storage:
-        await storage.setup()
-        for where in (Cut.BEFORE_SENDING, Cut.AFTER_SENDING):
-            await storage.insert(items=[new(where.name, owner="anna")], now=NOW)
-            item = Finish(id=where.name, token=Token("anna", 1), phase=Phase.COMPLETED)
-            async with MongoHooks().cut(storage, where):
-                with pytest.raises(OutcomeUnknownError, match="send the same call again"):
-                    await storage.apply(items=[item], now=NOW)
-            (answer,) = await storage.apply(items=[item], now=NOW)
-            expected = "applied" if where is Cut.BEFORE_SENDING else "already"
-            assert answer.outcome.value == expected
-        await MongoHooks().drop(storage._settings.database)
-
-
-async def test_a_lost_reply_to_a_commit() -> None:
-    """The commit is sent again, and was carried out once."""
-    async with through_proxy(fresh_database("commit")) as storage:
-        await storage.setup()
-        await storage.insert(items=[new("a", owner="anna")], now=NOW)
-        for where in (Cut.AFTER_SENDING, Cut.BEFORE_SENDING):
-            async with MongoHooks().cut(storage, where):
-                (answer,) = await storage.cancel(ids=["a"], request="r", now=NOW)
-            assert answer.outcome.value == "marked"
-        await MongoHooks().drop(storage._settings.database)
-
-
-async def test_a_commit_that_the_driver_repeats_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its reply was lost, and who is asked then is not the primary yet: the commit is in doubt."""
-    commit = AsyncClientSession.commit_transaction
-    calls = 0
-
-    async def committed_but(session: AsyncClientSession) -> None:
-        nonlocal calls
-        calls += 1
-        await commit(session)
-        if calls <= failures:
-            msg = "Sessions are not supported by this MongoDB deployment"
-            raise ConfigurationError(msg)
-
-    monkeypatch.setattr(AsyncClientSession, "commit_transaction", committed_but)
-    async with storage_in() as storage:
-        items = [new("a", owner="anna"), new("b", owner="anna")]
-        failures = 0
-        await storage.insert(items=items, now=NOW)
-        calls, failures = 0, 1
-        (answer,) = await storage.cancel(ids=["a"], request="r", now=NOW)
-        assert (answer.outcome.value, calls) == ("marked", 2)
-        calls, failures = 0, 99
-        with pytest.raises(OutcomeUnknownError, match="send the same call again"):
-            await storage.cancel(ids=["b"], request="r", now=NOW)
-        calls, failures = 0, 0
-        (answer,) = await storage.cancel(ids=["b"], request="r", now=NOW)
-        assert answer.outcome.value == "marked"
-
-
-async def test_everything_is_cut_at_once() -> None:
-    """All connections of the pool break; new ones are made."""
-    async with through_proxy(fresh_database("cut")) as storage:
-        await storage.setup()
-        await asyncio.gather(*[storage.insert(items=[new(f"{n}")], now=NOW) for n in range(10)])
-        break_connections(storage)
-        counts: list[int] = []
-        for _ in range(20):
-            with suppress(TemporaryError):
-                counts.append((await storage.count(query=Query()))["*"])
-        assert counts[-1] == 10
-        await MongoHooks().drop(storage._settings.database)
 
 
 async def test_too_few_connections() -> None:

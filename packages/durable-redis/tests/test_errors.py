@@ -224,7 +224,7 @@ async def test_too_many_clients() -> None:
 
 
 async def test_a_pool_that_is_too_small() -> None:
-    async with storage_in(pool_size=1, command_timeout=0.2) as storage:
+    async with storage_in(pool_size=1, command_timeout=1.0) as storage:
         connection = await storage._link.acquire()
         await _raises(TemporaryError, "pool", lambda: storage.get(ids=["a"]))
         await storage._link.release(connection)
@@ -249,10 +249,10 @@ async def test_an_answer_that_does_not_come() -> None:
     """A write may have landed; a read can be made again."""
     async with storage_in() as patient, plain_client() as client:
         options: dict[str, Any] = {"namespace": patient._settings.namespace}
-        async with open_at(server_url(), **options, command_timeout=0.2) as hasty:
+        async with open_at(server_url(), **options, command_timeout=0.5) as hasty:
             items = [new("a")]
             await hasty.insert(items=[new("before")], now=NOW)
-            await client.execute_command("CLIENT", "PAUSE", "1000", "ALL")
+            await client.execute_command("CLIENT", "PAUSE", "2000", "ALL")
             insert = hasty.insert(items=items, now=NOW)
             await _raises(OutcomeUnknownError, "send the same call again", lambda: insert)
             await _raises(TemporaryError, "cannot be reached", lambda: hasty.get(ids=["a"]))

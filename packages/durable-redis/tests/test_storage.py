@@ -206,20 +206,22 @@ async def test_waiting_for_the_file() -> None:
 async def test_waiting_for_replicas() -> None:
     """Too few of them: it was written, but may be lost; sent again it is found done."""
     with private_server() as primary:
-        storage = RedisStorage.from_url(primary.url, wait_replicas=1, wait_timeout=0.1)
+        hasty = RedisStorage.from_url(primary.url, wait_replicas=1, wait_timeout=0.1)
+        patient = RedisStorage.from_url(primary.url, wait_replicas=1, wait_timeout=30)
         with pytest.raises(OutcomeUnknownError, match="WAIT"):
-            await storage.setup()
+            await hasty.setup()
         with private_server("--replicaof", f"127.0.0.1 {primary.port}") as replica:
             async with plain_client(replica.url) as client:
                 while (await client.info("replication"))["master_link_status"] != "up":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-            await storage.setup()
-            assert "confirmed by 1 replicas" in storage.capabilities.durability
-            (answer,) = await storage.insert(items=[new("a")], now=NOW)
+            await patient.setup()
+            assert "confirmed by 1 replicas" in patient.capabilities.durability
+            (answer,) = await patient.insert(items=[new("a")], now=NOW)
             assert answer.outcome == "created"
         with pytest.raises(OutcomeUnknownError, match="send the same call again"):
-            await storage.insert(items=[new("b")], now=NOW)
-        await storage.close()
+            await hasty.insert(items=[new("b")], now=NOW)
+        await hasty.close()
+        await patient.close()
 
 
 async def test_a_heartbeat_beside_a_blocked_loop() -> None:
