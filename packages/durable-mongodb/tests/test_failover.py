@@ -208,7 +208,7 @@ async def test_a_transaction_of_the_dead() -> None:
     """Who was cut off in the middle of a transaction leaves no lock behind when he is reaped."""
     database = fresh_database("dead")
     async with (
-        through_proxy(database, options="&serverSelectionTimeoutMS=500") as dead,
+        through_proxy(database, options="&serverSelectionTimeoutMS=2000") as dead,
         _storages_on(os.environ[servers.mongodb.URL], database) as alive,
     ):
         await dead.heartbeat(executor="dead", ttl=10, now=NOW, register=True)

@@ -185,7 +185,7 @@ async def test_a_lock_that_is_not_to_be_had(server: str) -> None:
 
 async def test_a_round_trip_that_takes_too_long(server: str) -> None:
     """The connection is thrown away: its late answer is nobody's."""
-    async with storage_in(server, command_timeout=0.3) as storage, line(server) as other:
+    async with storage_in(server, command_timeout=1.0) as storage, line(server) as other:
         await storage.insert(items=[new("a", owner="anna")], now=NOW)
         table = f"{storage._settings.prefix}executions"
         await other.rows(f"START TRANSACTION; SELECT 1 FROM {table} FOR UPDATE")
