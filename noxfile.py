@@ -199,11 +199,8 @@ def bench(session: nox.Session) -> None:
 def storm(session: nox.Session) -> None:
     """Kill workers and the server at random moments (posargs: a storage, --executions 30000, …)."""
     _enter(session)
-    if not session.posargs:
-        session.error("say on which storage: ./dev storm postgres")
-    name, *options = session.posargs
-    with _servers(session, [name]):
-        _run(session, "python", "-m", "durable_bench.storm", "--storage", name, *options)
+    with _servers(session, session.posargs[:1]):
+        _run(session, "python", "-m", "durable_bench.storm", *session.posargs)
 
 
 @nox.session

@@ -123,11 +123,9 @@ async def test_reading_is_patient_while_the_server_is_away() -> None:
 
 def test_the_command_needs_a_shared_storage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--storage", "memory"])
+        main(["memory"])
     assert "invalid choice: 'memory'" in capsys.readouterr().err
-    assert (
-        main(["--storage", "sqlite", "--executions", "50", "--workers", "1", "--kills", "0"]) == 0
-    )
+    assert main(["sqlite", "--executions", "50", "--workers", "1", "--kills", "0"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("all well")
 
 

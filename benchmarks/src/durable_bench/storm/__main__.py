@@ -1,4 +1,4 @@
-"""`python -m durable_bench.storm --storage postgres`: the kill run, by hand."""
+"""`python -m durable_bench.storm postgres`: the kill run, by hand."""
 
 import argparse
 import shutil
@@ -18,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Kill workers and servers with SIGKILL at random moments; nothing may be lost.",
     )
     shared = [name for name in ROOMS if name != "memory"]
-    parser.add_argument("--storage", choices=shared, required=True, help="on which storage")
+    parser.add_argument("storage", choices=shared, help="on which storage")
     defaults = Plan(target="")
     for name, meaning in (
         ("executions", "how many executions, children included, at least"),

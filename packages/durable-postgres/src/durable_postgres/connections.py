@@ -16,11 +16,13 @@ from .session import Driver
 
 _PLANS: Final = (
     "SET plan_cache_mode = force_generic_plan; "
-    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off"
+    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; "
+    "SET max_parallel_workers_per_gather = 0"
 )
 """Prepared plans outlive the size of the table that they were made for: no scan is worth it.
 
-Planning a claim takes longer than claiming, and the values change nothing about the plan.
+Planning a claim takes longer than claiming, and the values change nothing about the plan. Nor is
+any statement worth processes of its own, which the server starts for it at each execution.
 """
 
 _DIALECTS: Final = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
