@@ -32,9 +32,7 @@ from durable_core.storage import (
     Woken,
 )
 from durable_core.storage.adapters import Forwarding, MethodName
-from durable_core.storage.kit import born
-from durable_core.storage.memory.rows import Message
-from durable_core.storage.memory.tables import Mailbox
+from durable_core.storage.kit import Mailbox, Message, born
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from durable_core.storage import (
     WakeOutcome,
     Woken,
 )
-from durable_core.storage.memory.rows import Message
+from durable_core.storage.kit import Message
 
 
 class LosesPayload(Broken):

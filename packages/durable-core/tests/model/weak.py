@@ -21,8 +21,7 @@ from durable_core.storage import (
     WakeOutcome,
     Woken,
 )
-from durable_core.storage.kit import changed
-from durable_core.storage.memory.rows import Message
+from durable_core.storage.kit import Message, changed
 from durable_core.storage.memory.tables import Tables
 
 from .weakness import Weakness

@@ -36,11 +36,12 @@ class Walk:
 
     Args:
         seed: Makes all choices.
+        storage: Where; by default a new one.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, storage: MemoryStorage | None = None) -> None:
         self.random = Random(seed)
-        self.watcher = Watcher(MemoryStorage())
+        self.watcher = Watcher(storage or MemoryStorage())
         self.now = 1_000
         self._number = 0
         self._tokens: list[tuple[str, Token]] = []

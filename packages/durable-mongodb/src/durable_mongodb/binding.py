@@ -6,6 +6,7 @@ from typing import TypeVar
 from durable_core.storage import Capabilities, Inserted, InvalidArgumentError, NewExecution, Token
 from durable_core.storage.kit import check_insert
 
+from .checkpoints import point_doc, point_id
 from .database import Database
 from .drivers import driver_of_session
 from .errors import TransactionUndoneError, translate, undone
@@ -13,7 +14,6 @@ from .inserting import insert_in_transaction
 from .line import Line
 from .session import Session
 from .settings import CHECKPOINTS, EXECUTIONS
-from .transitions import point_doc, point_id
 
 T = TypeVar("T")
 

@@ -1,44 +1,16 @@
-"""What is known of one (task, wake key): its latest sleeper, request and kept message."""
+"""The mailboxes of sleepers, as they are stored."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateOne
 
-from durable_core.storage import Phase, Record, WakeOutcome, Woken
-from durable_core.storage.kit import changed
+from durable_core.storage import Phase, WakeOutcome, Woken
+from durable_core.storage.kit import Mailbox, Mailboxes, Message
 
 from .records import Doc
 from .session import Session
 from .settings import MAILBOXES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A wake-up kept for the next sleeper of a key."""
-
-    phase: Phase
-    payload: bytes | None
-    request: str
-    until: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Mailbox:
-    """A document of the mailboxes.
-
-    Attributes:
-        execution_id: The latest sleeper.
-        request: The last request, and what it was answered.
-        answer: See `request`.
-        message: What waits for the next sleeper.
-    """
-
-    execution_id: str | None = None
-    request: str | None = None
-    answer: Woken | None = None
-    message: Message | None = None
 
 
 def box_id(task: str, wake_key: str) -> str:
@@ -46,16 +18,12 @@ def box_id(task: str, wake_key: str) -> str:
     return f"{task}\0{wake_key}"
 
 
-class Boxes:
+class Boxes(Mailboxes):
     """The mailboxes that a transaction has read.
 
     Whoever makes or wakes a sleeper writes its mailbox in the same transaction. So of a wake-up
     and a sleeper that would miss each other, one is undone and sees the other the next time.
     """
-
-    def __init__(self, boxes: dict[tuple[str, str], Mailbox]) -> None:
-        self._boxes = boxes
-        self._changed: set[tuple[str, str]] = set()
 
     @classmethod
     async def read(cls, session: Session, keys: Iterable[tuple[str, str]]) -> "Boxes":
@@ -67,48 +35,12 @@ class Boxes:
         there = {doc["_id"]: doc for doc in docs}
         return cls({key: _mailbox(there.get(box_id(*key), {})) for key in wanted})
 
-    def get(self, task: str, wake_key: str) -> Mailbox:
-        """Return a mailbox, to look at."""
-        return self._boxes[task, wake_key]
-
-    def latest(self, task: str, wake_key: str) -> str | None:
-        """Return the latest sleeper of a key."""
-        return self._boxes[task, wake_key].execution_id
-
-    def change(self, task: str, wake_key: str) -> Mailbox:
-        """Return a mailbox that is going to be changed."""
-        key = (task, wake_key)
-        self._changed.add(key)
-        return self._boxes[key]
-
-    def delivered(self, sleeper: Record, now: int) -> Record:
-        """Return a new sleeper, ended by the message that waits for it if that is fresh."""
-        message = self._boxes[sleeper.task, sleeper.wake_key or ""].message
-        if message is None or message.until <= now:
-            return sleeper
-        completed = message.phase is Phase.COMPLETED
-        return changed(
-            sleeper,
-            phase=message.phase,
-            due=None,
-            ended_by=message.request,
-            finished_at=now,
-            output=message.payload if completed else None,
-            error=None if completed else message.payload,
-        )
-
-    def arrived(self, sleeper: Record) -> None:
-        """Take note of a new sleeper, who has used up what was kept."""
-        box = self.change(sleeper.task, sleeper.wake_key or "")
-        box.message, box.execution_id = None, sleeper.id
-
     async def write(self, session: Session) -> None:
         """Store what was changed."""
         updates = [
-            UpdateOne({"_id": box_id(*key)}, {"$set": _stored(self._boxes[key])}, upsert=True)
-            for key in sorted(self._changed)
+            UpdateOne({"_id": box_id(*key)}, {"$set": _stored(box)}, upsert=True)
+            for key, box in self.take_changed().items()
         ]
-        self._changed.clear()
         await session.update_each(MAILBOXES, updates)
 
 

@@ -121,7 +121,7 @@ async def _end(session: Session, tokens: _Tokens, now: int) -> int:
             counted = {"gen": row.gen + 1, "crashes": row.crashes + 1}
             rows.finish(row, Phase.CANCELLED, "reap", counted)
             ended += 1
-        await rows.write()
+        await rows.write(session)
         return ended
 
     return await session.transact(work)

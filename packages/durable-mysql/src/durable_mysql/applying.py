@@ -2,21 +2,8 @@
 
 from collections.abc import Sequence
 
-from durable_core.storage import (
-    UNFINISHED,
-    WAITING,
-    Applied,
-    ApplyOutcome,
-    Finish,
-    Head,
-    Keep,
-    NewExecution,
-    Record,
-    Release,
-    Settle,
-    Transition,
-)
-from durable_core.storage.kit import born, fresh_children, refusal, values_of
+from durable_core.storage import Applied, Keep, NewExecution, Release, Transition
+from durable_core.storage.kit import Applying
 
 from .drivers import Result
 from .errors import AgainError, duplicate
@@ -46,20 +33,20 @@ async def apply_all(
     try:
         async with session.transaction():
             boxes = await Boxes.lock(session, keys)
-            work, there = await _lock(session, items, parents, now, keys=keys)
-            applying = _Applying(work, boxes, there, now)
+            work, there, sleepers = await _lock(session, items, parents, now, keys=keys)
+            applying = Applying(work, boxes, there, sleepers)
             answers = [applying.apply(item) for item in items]
-            add_rows(session, applying.births)
+            add_rows(session, [(new.id, birth(child, new, now)) for child, new in applying.births])
             write_checkpoints(session, applying.points, now)
             boxes.write(session)
-            work.write()
+            work.write(session)
     except Exception as error:
         if children and duplicate(error):
             # Somebody else has just inserted one of them: the next look will find it.
             msg = "a child appeared while it was being inserted; nothing was written"
             raise AgainError(msg) from error
         raise
-    for new in applying.born:
+    for _, new in applying.births:
         tell(session, new)
     return answers
 
@@ -75,8 +62,12 @@ async def _lock(
     now: int,
     *,
     keys: Sequence[tuple[str, str]],
-) -> tuple[Work, "_There"]:
-    """Lock the items with their parents, and see which children exist, by one packet."""
+) -> tuple[Work, dict[str, str | None], set[tuple[str, str]]]:
+    """Lock the items with their parents, and look for their children, by one packet.
+
+    Returns:
+        The rows; which children exist, with their parents; which of their wake keys are taken.
+    """
     ids = [item.id for item in items]
     asked = [session.fill(LOCK, texts(sorted({*ids, *parents})))]
     children = {child.id for child in _children(items)}
@@ -86,95 +77,16 @@ async def _lock(
         any_of = " OR ".join(ONE_ASLEEP % (name(task), name(key)) for task, key in keys)
         asked.append(session.fill(ASLEEP, any_of))
     results = await session.read(*asked)
-    work = Work.of(session, results[0].rows, ids, parents, now)
-    return work, _There.of(results[1:])
+    work = Work.of(results[0].rows, ids, parents, now)
+    there, asleep = [*results[1:], Result((), 0), Result((), 0)][:2]
+    return (
+        work,
+        {row[0]: row[1] for row in there.rows},
+        {(row[1].decode(), row[2].decode()) for row in asleep.rows},
+    )
 
 
 def write_checkpoints(session: Session, points: Sequence[tuple[str, str, bytes]], now: int) -> None:
     """Record checkpoints with the commit; the first value of a name stays."""
     rows = [f"({text(id_)}, {name(what)}, {blob(value)}, {now})" for id_, what, value in points]
     session.later_rows(session.texts[CHECKPOINT], rows, CHECKPOINT_KEPT)
-
-
-class _There:
-    """Which children exist, and under whose parent; which wake keys are taken."""
-
-    def __init__(self, parents: dict[str, str | None], sleepers: set[tuple[str, str]]) -> None:
-        self.parents = parents
-        self.sleepers = sleepers
-
-    @classmethod
-    def of(cls, results: Sequence[Result]) -> "_There":
-        """Return what `OF_CHILDREN` and `ASLEEP` have answered, if they were asked."""
-        children, asleep = ([*results, Result((), 0), Result((), 0)])[:2]
-        return cls(
-            {row[0]: row[1] for row in children.rows},
-            {(row[1].decode(), row[2].decode()) for row in asleep.rows},
-        )
-
-
-class _Applying:
-    """One call's transitions, in order."""
-
-    def __init__(self, work: Work, boxes: Boxes, there: _There, now: int) -> None:
-        self.births: list[tuple[str, str]] = []
-        self.points: list[tuple[str, str, bytes]] = []
-        self.born: list[Record] = []
-        self._work = work
-        self._boxes = boxes
-        self._there = there
-        self._now = now
-
-    def apply(self, item: Transition) -> Applied:
-        """Carry out one: checks first, then effects, so that a refusal changes nothing."""
-        row = self._work.get(item.id)
-        if row is None:
-            return Applied(outcome=ApplyOutcome.MISSING)
-        refused = refusal(row, item)
-        if refused is not None:
-            return Applied(outcome=refused, head=row)
-        if isinstance(item, Settle):
-            self._work.change(row, {"owner": None, "due": item.due})
-            return Applied(outcome=ApplyOutcome.APPLIED)
-        if isinstance(item, Finish):
-            self._note_checkpoints(item)
-            _, woken = self._work.finish(row, item.phase, str(item.token), values_of(item))
-            return Applied(outcome=ApplyOutcome.APPLIED, woken=woken)
-        fresh = fresh_children(item, self._there.parents, self._there.sleepers)
-        if isinstance(fresh, int):
-            return Applied(outcome=ApplyOutcome.CHILD_CONFLICT, head=row, conflict=fresh)
-        return self._keep_or_release(row, item, fresh)
-
-    def _keep_or_release(
-        self, row: Head, item: Keep | Release, fresh: Sequence[NewExecution]
-    ) -> Applied:
-        self._note_checkpoints(item)
-        unfinished = 0
-        held: list[str] = []
-        for child in fresh:
-            new = born(child, self._now)
-            if new.wake_key is not None:
-                new = self._boxes.delivered(new, self._now)
-                self._boxes.arrived(new)
-                if new.phase in UNFINISHED and child.wake_key is not None:
-                    self._there.sleepers.add((new.task, child.wake_key))
-            self._there.parents[new.id] = item.id
-            self.births.append((new.id, birth(child, new, self._now)))
-            self.born.append(new)
-            unfinished += new.phase in UNFINISHED
-            if new.owner is not None:
-                held.append(new.id)
-        values = values_of(item) | {"pending": row.pending + unfinished}
-        if isinstance(item, Keep):
-            self._work.change(row, values)
-            return Applied(outcome=ApplyOutcome.APPLIED, held=held)
-        due = item.due
-        join_at = values.get("join_at", row.join_at)
-        if item.phase in WAITING and values["pending"] <= join_at:
-            due = 0
-        self._work.change(row, values | {"owner": None, "phase": item.phase, "due": due})
-        woken = [item.id] if due is not None and due <= self._now else []
-        return Applied(outcome=ApplyOutcome.APPLIED, woken=woken, held=held)
-
-    def _note_checkpoints(self, item: Keep | Release | Finish) -> None:
-        self.points += [(item.id, what, value) for what, value in item.checkpoints.items()]

@@ -29,12 +29,12 @@ async def reap_dead(session: Session, now: int, limit: int, parents: set[str]) -
     async with session.transaction():
         rows = await session.rows(session.fill(OF_DEAD, texts(dead), str(limit + 1)))
         heads = [head(row) for row in rows]
-        work = Work(session, heads, now)
+        work = Work(heads, now)
         ends = [row for row in heads[:limit] if _ends(row)]
         for row in heads[:limit]:
             if not _ends(row):
                 work.change(row, {**_counted(row), "owner": None, "due": 0})
-        work.write()
+        work.write(session)
     freed = min(len(heads), limit) - len(ends)
     if ends:
         freed += await _end(session, ends, parents, now)
@@ -71,5 +71,5 @@ async def _end(session: Session, rows: Sequence[Head], parents: set[str], now: i
             if row.owner in dead:
                 work.finish(row, Phase.CANCELLED, "reap", _counted(row))
                 ended += 1
-        work.write()
+        work.write(session)
     return ended

@@ -1,15 +1,14 @@
-"""Rows that a transaction has locked: changed in memory one after the other, written back once.
+"""Rows that a transaction has locked, and all that it changes written with the commit.
 
-MySQL has no statement that changes many rows and says of each what became of it. So rows and their
-parents are locked and read, everything is decided here, row by row, as the protocol words it, and
-what has changed is written together with the commit: two round trips, whatever the number of rows.
+MySQL has no statement that changes many rows and says of each what became of it. So everything is
+decided in memory: two round trips, whatever the number of rows.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from durable_core.storage import WAITING, Head, Phase
-from durable_core.storage.kit import changed
+from durable_core.storage import Head
+from durable_core.storage.kit import Rows
 
 from .drivers import Row
 from .errors import AgainError
@@ -19,30 +18,10 @@ from .session import Session
 from .statements import CHANGES, LOCK, PARENTS, write_back
 
 _PAYLOADS: Final = ("state", "output", "error")
-_OUTSIDE: Final = frozenset({"state", "output"})
-"""Payloads that a head does not have."""
 
 
-class Work:
-    """The locked rows of one transaction.
-
-    Args:
-        session: The transaction.
-        rows: The locked rows.
-        now: Decides what is due.
-    """
-
-    def __init__(self, session: Session, rows: Iterable[Head], now: int) -> None:
-        self._session = session
-        self._now = now
-        self._rows = {row.id: row for row in rows}
-        self._sleepers = {
-            (row.task, row.wake_key): row.id
-            for row in self._rows.values()
-            if row.wake_key is not None and not row.finished
-        }
-        self._payloads: dict[str, dict[str, bytes | None]] = {}
-        self._changed: dict[str, None] = {}
+class Work(Rows):
+    """The locked rows of one transaction: whoever else wants them waits for its end."""
 
     @classmethod
     async def lock(
@@ -64,17 +43,10 @@ class Work:
         if ids:
             wanted = sorted({*ids, *parents})
             rows = await session.rows(session.fill(LOCK, texts(wanted)))
-        return cls.of(session, rows, ids, parents, now)
+        return cls.of(rows, ids, parents, now)
 
     @classmethod
-    def of(
-        cls,
-        session: Session,
-        rows: Sequence[Row],
-        ids: Collection[str],
-        parents: set[str],
-        now: int,
-    ) -> "Work":
+    def of(cls, rows: Sequence[Row], ids: Collection[str], parents: set[str], now: int) -> "Work":
         """Return the work on rows that were locked by `LOCK`; see `lock`."""
         heads = [head(row) for row in rows]
         asked = set(ids)
@@ -87,80 +59,27 @@ class Work:
         if missing:
             parents |= missing
             raise AgainError("a parent was not known to be one; nothing was written")
-        return cls(session, heads, now)
+        return cls(heads, now)
 
-    def get(self, id: str | None) -> Head | None:  # noqa: A002
-        """Return a row as it is by now, None if it does not exist."""
-        return None if id is None else self._rows.get(id)
-
-    def asleep(self, task: str, wake_key: str) -> Head | None:
-        """Return the unfinished sleeper of a key, if it is among the rows."""
-        id_ = self._sleepers.get((task, wake_key))
-        row = self.get(id_)
-        return None if row is None or row.finished else row
-
-    def change(self, row: Head, values: Mapping[str, Any]) -> Head:
-        """Give a row other values; `state` and `output` may be among them."""
-        payloads = {field: values[field] for field in _PAYLOADS if field in values}
-        if payloads:
-            self._payloads.setdefault(row.id, {}).update(payloads)
-        copy = changed(row, **{field: values[field] for field in values if field not in _OUTSIDE})
-        self._rows[row.id] = copy
-        self._changed[row.id] = None
-        return copy
-
-    def finish(
-        self, row: Head, phase: Phase, ended_by: str, values: Mapping[str, Any]
-    ) -> tuple[Head, list[str]]:
-        """End a row and count it down at its parent.
-
-        Returns:
-            The row as it is now, and the parent's id if that made it claimable.
-        """
-        after = self.change(
-            row,
-            {
-                **values,
-                "phase": phase,
-                "owner": None,
-                "due": 0 if row.pending > 0 else None,
-                "ended_by": ended_by,
-                "finished_at": self._now,
-            },
-        )
-        parent = self.get(row.parent_id)
-        if parent is None:
-            return after, []
-        pending = parent.pending - 1
-        if parent.owner is None and parent.phase in WAITING and pending <= parent.join_at:
-            self.change(parent, {"pending": pending, "due": 0})
-            return after, [parent.id]
-        self.change(parent, {"pending": pending})
-        return after, []
-
-    def write(self) -> None:
+    def write(self, session: Session) -> None:
         """Write what was changed with the commit, and note it for the hints after it."""
         groups: dict[tuple[str, ...], list[str]] = {}
-        told = self._session.told
-        for id_ in sorted(self._changed):
-            row = self._rows[id_]
-            payloads = self._payloads.get(id_, {})
-            names: tuple[str, ...] = tuple(one for one in _PAYLOADS if one in payloads)
-            groups.setdefault(names, []).append(self._stored(row, [payloads[n] for n in names]))
+        told = session.told
+        for row in self.changed_rows():
+            values = self.changes[row.id]
+            names: tuple[str, ...] = tuple(one for one in _PAYLOADS if one in values)
+            groups.setdefault(names, []).append(self._stored(row, [values[n] for n in names]))
             told.rows += 1
             if row.finished_at is not None:
                 told.finished = True
             if row.due is not None and row.owner is None:
                 told.ready.add(row.queue)
-        flavor = self._session.server.flavor
         for names, rows in groups.items():
             start, row_start = write_back(names)
-            end = flavor.upsert((*CHANGES[1:], *names))
-            self._session.later_rows(
-                self._session.texts[start], (f"{row_start}{row}" for row in rows), end
-            )
+            end = session.server.flavor.upsert((*CHANGES[1:], *names))
+            session.later_rows(session.texts[start], (f"{row_start}{row}" for row in rows), end)
 
-    def _stored(self, row: Head, payloads: Iterable[bytes | None]) -> str:
+    def _stored(self, row: Head, payloads: Iterable[Any]) -> str:
         """Return a row as it stands in the statement, in the order of `CHANGES`."""
         slot, turn = place(
             due=row.due,
@@ -169,7 +88,7 @@ class Work:
             queue=row.queue,
             task=row.task,
             priority=row.priority,
-            now=self._now,
+            now=self.now,
         )
         asleep = name(row.wake_key) if row.finished_at is None else "NULL"
         last = "".join(f", {blob(payload)}" for payload in payloads)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from durable_core.storage import Cancelled, CancelOutcome, OnCancel, Phase
+from durable_core.storage import Cancelled
+from durable_core.storage.kit import cancel_one
 
 from .session import Session
 from .working import Work
@@ -14,22 +15,6 @@ async def cancel_all(
     """Carry out a request to cancel, as `Storage.cancel` says."""
     async with session.transaction():
         work = await Work.lock(session, set(ids), now)
-        answers = [_cancel_one(work, id_, request) for id_ in ids]
-        await work.write()
+        answers = [cancel_one(work, id_, request) for id_ in ids]
+        await work.write(session)
     return answers
-
-
-def _cancel_one(work: Work, id: str, request: str) -> Cancelled:  # noqa: A002
-    row = work.get(id)
-    if row is None:
-        return Cancelled(outcome=CancelOutcome.MISSING)
-    if row.finished:
-        mine = row.ended_by == request
-        outcome = CancelOutcome.ENDED if mine else CancelOutcome.FINISHED
-        return Cancelled(outcome=outcome, head=row)
-    if row.owner is None and row.on_cancel is OnCancel.END:
-        after, woken = work.finish(row, Phase.CANCELLED, request, {})
-        return Cancelled(outcome=CancelOutcome.ENDED, head=after, woken=woken)
-    due = 0 if row.owner is None else row.due
-    marked = work.change(row, {"cancel_requested": True, "due": due})
-    return Cancelled(outcome=CancelOutcome.MARKED, head=marked)

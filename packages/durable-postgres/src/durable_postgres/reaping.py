@@ -46,5 +46,5 @@ async def _end(session: Session, rows: Sequence[Row], now: int) -> int:
             counted = {"gen": row.gen + 1, "crashes": row.crashes + 1}
             work.finish(row, Phase.CANCELLED, "reap", counted)
             ended += 1
-        await work.write()
+        await work.write(session)
     return ended

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from durable_core.storage import Head, Phase, Wake, WakeOutcome, Woken
+from durable_core.storage import Wake, Woken
+from durable_core.storage.kit import Waking
 
-from .mailboxes import Boxes, Mailbox, Message
+from .mailboxes import Boxes
 from .session import Session
 from .statements import SLEEPERS, WAKE_KEYS
 from .working import Work
@@ -18,14 +19,14 @@ async def wake_all(session: Session, items: Sequence[Wake], now: int) -> list[Wo
         boxes = await Boxes.lock(session, known)
         # Only now: a sleeper that was on its way is here, or will find the message.
         asleep = await _asleep(session, known)
-        latest = [boxes.latest(*key) for key in known]
+        latest = [boxes.get(*key).execution_id for key in known]
         named = [item.id for item in items if item.id is not None]
         ids = {*asleep, *named, *(id_ for id_ in latest if id_ is not None)}
         work = await Work.lock(session, ids, now)
-        waking = _Waking(boxes, work, now)
+        waking = Waking(work, boxes)
         answers = [waking.wake(item, key) for item, key in zip(items, keys, strict=True)]
         await boxes.write(session)
-        await work.write()
+        await work.write(session)
     return answers
 
 
@@ -44,50 +45,3 @@ async def _asleep(session: Session, keys: Sequence[tuple[str, str]]) -> list[str
         return []
     tasks, wake_keys = zip(*dict.fromkeys(keys), strict=True)
     return [row[0] for row in await session.rows(SLEEPERS, list(tasks), list(wake_keys))]
-
-
-class _Waking:
-    """One call's wake-ups, in order."""
-
-    def __init__(self, boxes: Boxes, work: Work, now: int) -> None:
-        self._boxes = boxes
-        self._work = work
-        self._now = now
-
-    def wake(self, item: Wake, wake_key: str | None) -> Woken:
-        """Carry out one."""
-        if wake_key is None:
-            return Woken(outcome=WakeOutcome.NOBODY)
-        sleeper = (
-            self._work.get(item.id)
-            if item.id is not None
-            else self._work.asleep(item.task, wake_key)
-        )
-        box = self._boxes.get(item.task, wake_key)
-        if box.request == item.request and box.answer is not None:
-            return box.answer
-        box = self._boxes.change(item.task, wake_key)
-        answer = self._decide(item, sleeper, box)
-        box.request, box.answer = item.request, answer
-        return answer
-
-    def _decide(self, item: Wake, sleeper: Head | None, box: Mailbox) -> Woken:
-        if sleeper is not None and not sleeper.finished:
-            if sleeper.owner is not None:
-                return Woken(outcome=WakeOutcome.LATE, id=sleeper.id)
-            values = {"output" if item.phase is Phase.COMPLETED else "error": item.payload}
-            _, woken = self._work.finish(sleeper, item.phase, item.request, values)
-            return Woken(outcome=WakeOutcome.WOKEN, id=sleeper.id, woken=woken)
-        if item.id is None and box.message is not None and box.message.until > self._now:
-            return Woken(outcome=WakeOutcome.ALREADY_KEPT, first=box.message.request)
-        if item.id is None and item.keep_until is not None and item.keep_until > self._now:
-            box.message = Message(
-                phase=item.phase, payload=item.payload, request=item.request, until=item.keep_until
-            )
-            return Woken(outcome=WakeOutcome.KEPT)
-        latest = self._work.get(item.id or box.execution_id)
-        return Woken(
-            outcome=WakeOutcome.NOBODY,
-            id=None if latest is None else latest.id,
-            first=None if latest is None else latest.ended_by,
-        )

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import CorruptError
+from ..kit import Mailbox, Message
 from ..records import Checkpoint, Lease, Record
 from ..requests import Woken
-from .rows import Message
-from .tables import Mailbox, Tables
+from .tables import Tables
 
 _FORMAT = "durable-memory/1"
 

@@ -1,9 +1,9 @@
 """Waking sleepers, and the mailbox of those who do not sleep yet."""
 
+from ..kit import Mailbox, Message
 from ..records import FINISHED, Phase, Record
 from ..requests import Wake, WakeOutcome, Woken
-from .rows import Message
-from .tables import Mailbox, Tables
+from .tables import Tables
 
 
 def wake_item(tables: Tables, item: Wake, now: int) -> Woken:

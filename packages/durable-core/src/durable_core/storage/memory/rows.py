@@ -1,8 +1,8 @@
 """Records changed by copying, and the conditions that are asked of them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-from ..records import FINISHED, Head, Phase, Record
+from ..records import FINISHED, Head, Record
 from ..requests import Query
 
 _HEAD_FIELDS = tuple(field.name for field in fields(Head))
@@ -11,16 +11,6 @@ _HEAD_FIELDS = tuple(field.name for field in fields(Head))
 def head_of(record: Record) -> Head:
     """Return the record without its payloads."""
     return Head(**{name: getattr(record, name) for name in _HEAD_FIELDS})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A wake-up kept for the next sleeper of a key."""
-
-    phase: Phase
-    payload: bytes | None
-    until: int
-    request: str
 
 
 def matches(record: Record, query: Query) -> bool:

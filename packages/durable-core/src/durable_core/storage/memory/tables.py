@@ -3,24 +3,12 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ..kit import born
+from ..kit import Mailbox, born
 from ..quick import changed
 from ..records import FINISHED, WAITING, Checkpoint, Lease, Phase, Record
-from ..requests import InsertOutcome, NewExecution, Woken
+from ..requests import InsertOutcome, NewExecution
 from .queues import ClaimQueues
-from .rows import Message
-
-
-@dataclass(slots=True)
-class Mailbox:
-    """What is known of one (task, wake key): its latest sleeper, request and kept message."""
-
-    execution_id: str | None = None
-    request: str | None = None
-    answer: Woken | None = None
-    message: Message | None = None
 
 
 class Tables:
