@@ -10,7 +10,7 @@ from postgres_hooks import connection, fresh_schema, server_url
 from postgres_plans import Plan, explain
 
 from durable_core.storage import Finish, NewExecution, Phase, Token
-from durable_postgres import PostgresStorage, statements
+from durable_postgres import PostgresStorage, batches, statements
 from durable_postgres.applying import plain_values
 from durable_postgres.connections import driver_of
 from durable_postgres.inserting import birth_values
@@ -111,14 +111,14 @@ async def test_apply(driver: Driver, crowded: Settings) -> None:
         Finish(id=f"h{n}", token=Token("anna", 1), phase=Phase.COMPLETED, output=b"o")
         for n in range(1, 501)
     ]
-    plan = await _plan(driver, crowded, statements.APPLY, NOW, *plain_values(items))
+    plan = await _plan(driver, crowded, batches.APPLY, NOW, *plain_values(items))
     assert plan.indexes("durable_executions") == {"durable_executions_pkey"}
     assert plan.rows("durable_executions") == 2 * 500, "each row once to lock, once to write"
 
 
 async def test_insert(driver: Driver, crowded: Settings) -> None:
     items = [NewExecution(id=f"new{n}", task="known0") for n in range(500)]
-    plan = await _plan(driver, crowded, statements.INSERT, NOW, *birth_values(items, NOW))
+    plan = await _plan(driver, crowded, batches.INSERT, NOW, *birth_values(items, NOW))
     assert plan.nodes == []
 
 

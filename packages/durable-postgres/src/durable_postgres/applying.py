@@ -15,9 +15,9 @@ from durable_core.storage import (
     Unset,
 )
 
+from .batches import ALIKE, APPLY
 from .records import Row, by_column, head
 from .session import Session
-from .statements import APPLY
 
 _OUTCOMES: Final = (
     ApplyOutcome.APPLIED,
@@ -55,7 +55,7 @@ def plain_values(items: Sequence[Transition]) -> list[list[Any]]:
         if not isinstance(item, Settle)
         for name, value in item.checkpoints.items()
     ]
-    columns = by_column(_row(item) for item in items)
+    columns = by_column([_row(item) for item in items], ALIKE)
     return [*columns, *(by_column(points) if points else ([], [], []))]
 
 

@@ -6,10 +6,11 @@ from typing import Any, Final
 from durable_core.storage import Inserted, InsertOutcome, NewExecution, Record, TemporaryError
 from durable_core.storage.kit import born
 
+from .batches import BORN_ALIKE, INSERT
 from .mailboxes import Boxes
 from .records import Row, birth_row, by_column, record
 from .session import Session
-from .statements import EXISTING, INSERT
+from .statements import EXISTING
 
 _TURNS: Final = 5
 
@@ -106,13 +107,13 @@ async def add_rows(session: Session, rows: Sequence[Row], now: int) -> set[str]:
     if not rows:
         return set()
     ordered = sorted(rows, key=_id)
-    found = await session.write(INSERT, now, *by_column(ordered))
+    found = await session.write(INSERT, now, *by_column(ordered, BORN_ALIKE))
     return {row[0] for row in found}
 
 
 def birth_values(items: Sequence[NewExecution], now: int) -> list[list[Any]]:
     """Return new rows as the statement takes them, column by column."""
-    return by_column(birth_row(item, born(item, now), now) for item in items)
+    return by_column([birth_row(item, born(item, now), now) for item in items], BORN_ALIKE)
 
 
 def _id(row: Row) -> str:

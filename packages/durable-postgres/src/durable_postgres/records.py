@@ -1,7 +1,7 @@
 """Rows as records, and which claim queue a row belongs to."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from durable_core.storage import FINISHED, Head, NewExecution, OnCancel, Phase, Record
@@ -132,21 +132,30 @@ def is_duty(task: str, phase: Phase) -> bool:
     return phase in FINISHED or task.startswith("$")
 
 
-def by_column(rows: Iterable[Row]) -> list[list[Any]]:
+def by_column(rows: Iterable[Row], filled: Collection[int] = ()) -> list[list[Any]]:
     """Return rows as statements take them, column by column.
 
-    A column of nothing but nulls is empty: beside others, `unnest` fills it up, and the driver need
-    not look at each null.
+    The driver looks at each value of an array twice, which for many rows takes longer than to send
+    them. So a column of nothing but nulls is empty, because `unnest` fills it up beside others, and
+    one that says the same of all rows may say it once.
 
     Args:
         rows: At least one; of each, the first value is not null.
+        filled: Places of columns that the statement itself fills up with their first value.
     """
-    columns = map(list, zip(*rows, strict=True))
-    return [[] if column.count(None) == len(column) else column for column in columns]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return [_shortened(column, place in filled) for place, column in enumerate(columns)]
+
+
+def _shortened(column: list[Any], filled: bool) -> list[Any]:  # noqa: FBT001
+    first = column[0]
+    if (first is None or filled) and column.count(first) == len(column):
+        return [] if first is None else [first]
+    return column
 
 
 def birth_row(item: NewExecution, born: Record, now: int) -> Row:
-    """Return what `statements.INSERT` takes of a record made of a request, column by column."""
+    """Return what `batches.INSERT` takes of a record made of a request, column by column."""
     duty = is_duty(born.task, born.phase)
     return (
         item.id,
@@ -155,7 +164,7 @@ def birth_row(item: NewExecution, born: Record, now: int) -> Row:
         item.group,
         item.key,
         item.wake_key,
-        born.root_id,
+        None if born.root_id == item.id else born.root_id,
         item.parent_id,
         item.child_index,
         born.on_cancel.value,
