@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -42,6 +43,9 @@ BIN = "DURABLE_TEST_MONGODB_BIN"
 
 IMAGE = "DURABLE_TEST_MONGODB_IMAGE"
 """The image of a container."""
+
+OPTIONS = "DURABLE_TEST_MONGODB_OPTIONS"
+"""More options of a program that is started on this machine, as in a shell."""
 
 REPLICA_SET = "durable"
 
@@ -364,7 +368,7 @@ def private() -> Generator[dict[str, str]]:
     Raises:
         NotAvailableError: There is none.
     """
-    with replica_set(1) as (server,):
+    with replica_set(1, *shlex.split(os.environ.get(OPTIONS, ""))) as (server,):
         command = restart_command("mongodb", Path(server.folder))
         yield {URL: url_of([server]), RESTART: command}
 

@@ -18,6 +18,8 @@ def target(
     before = dict(os.environ)
     folder: Path = tmp_path_factory.mktemp("storages")
     use_folder(folder)
+    # How long it keeps the transactions of those who are killed here: a minute, by itself.
+    os.environ[servers.mongodb.OPTIONS] = "--setParameter transactionLifetimeLimitSeconds=10"
     with servers.servers([name]) as environment:
         os.environ.update(environment)
         try:

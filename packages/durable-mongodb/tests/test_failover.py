@@ -116,8 +116,9 @@ async def test_a_primary_that_hangs(members: Members) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_member_between_roles(members: Members) -> None:
+async def test_a_member_between_roles(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is neither primary nor secondary: the call waits, and what was asked is answered then."""
+    monkeypatch.setattr("durable_mongodb.session._GIVE_UP", 3.0)
     primary = servers.mongodb.wait_for_primary(members)
     other = next(one for one in members if one != primary)
     async with AsyncExitStack() as stack:
