@@ -188,21 +188,23 @@ async def test_a_killed_server_of_one_member() -> None:
 
 
 async def test_a_cut_network() -> None:
-    """All connections break again and again, wherever calls are."""
+    """All connections break again and again, until a call has been cut where nobody mends it."""
     database = fresh_database("cut")
     async with through_proxy(database) as first, through_proxy(database) as second:
         await first.setup()
         await second.setup()
 
         async def cut() -> None:
-            for _ in range(12):
+            cuts = 0
+            # Most of what breaks is sent again by the driver, or by the storage.
+            while cuts < 12 or load.unknown + load.temporary == 0:
                 await asyncio.sleep(0.05)
                 break_connections(first)
                 break_connections(second)
+                cuts += 1
 
         load = Load([first, second])
         await load.run(cut)
-        assert load.unknown + load.temporary > 0, "nothing was cut"
 
 
 async def test_a_transaction_of_the_dead() -> None:
