@@ -63,6 +63,24 @@ async def test_a_lost_reply_without_retries() -> None:
         await MongoHooks().drop(storage._settings.database)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+async def test_a_lost_reply_to_a_claim(rows: int) -> None:
+    """Nobody sends it again, because it would hold other rows; what it holds is found by owner."""
+    async with through_proxy(fresh_database("claim")) as storage:
+        await storage.setup()
+        ids = [f"{n}" for n in range(rows)]
+        await storage.insert(items=[new(id_) for id_ in ids], now=NOW)
+        for where, held in ((Cut.BEFORE_SENDING, []), (Cut.AFTER_SENDING, ids)):
+            async with MongoHooks().cut(storage, where):
+                with pytest.raises(OutcomeUnknownError):
+                    await storage.claim(
+                        executor="anna", tasks=["work"], queues=["default"], limit=rows, now=NOW
+                    )
+            found = await storage.find(query=Query(owner="anna"), limit=9)
+            assert [(row.id, row.gen) for row in found.items] == [(id_, 1) for id_ in held]
+        await MongoHooks().drop(storage._settings.database)
+
+
 async def test_a_lost_reply_to_a_commit() -> None:
     """The commit is sent again, and was carried out once."""
     async with through_proxy(fresh_database("commit")) as storage:

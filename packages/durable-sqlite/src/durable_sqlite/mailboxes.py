@@ -1,43 +1,17 @@
-"""What is known of one (task, wake key): its latest sleeper, request and kept message."""
+"""The mailboxes of sleepers, as they are stored."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from durable_core.storage import Phase, Record, WakeOutcome, Woken
+from durable_core.storage.kit import Mailbox, Message
 
 from .records import Row
 from .session import Plan
 from .statements import BORN_FINISHED, MAILBOX, PUT_MAILBOX
 from .writing import Writing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A wake-up kept for the next sleeper of a key."""
-
-    phase: Phase
-    payload: bytes | None
-    request: str
-    until: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Mailbox:
-    """A row of the mailboxes.
-
-    Attributes:
-        execution_id: The latest sleeper.
-        request: The last request, and what it was answered.
-        answer: See `request`.
-        message: What waits for the next sleeper.
-    """
-
-    execution_id: str | None = None
-    request: str | None = None
-    answer: Woken | None = None
-    message: Message | None = None
 
 
 def read_mailbox(writing: Writing, task: str, wake_key: str) -> Mailbox:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from durable_core.storage import Head, Phase, Wake, WakeOutcome, Woken
+from durable_core.storage.kit import Mailbox, Message
 
-from .mailboxes import Mailbox, Message, read_mailbox, write_mailbox
+from .mailboxes import read_mailbox, write_mailbox
 from .records import head
 from .rows import finish_row, read_head
 from .statements import SLEEPER

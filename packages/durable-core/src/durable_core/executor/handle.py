@@ -228,7 +228,7 @@ async def results_of(
     while True:
         many = Many(handle.id for handle in handles)
         left = None if until is None else max(0.0, until - engine.clock.monotonic())
-        known = [one for handle in handles if (one := handle._since) is not None]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        known = [one for handle in handles if (one := handle._since) is not None]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # a handle's own
         since = min(known, default=None) if len(known) == len(handles) else None
         if not await many.wait(engine.waiters, engine.clock, left, since=since):
             msg = f"{many.left} of {len(many.ends)} executions have not ended; they go on"
@@ -237,7 +237,7 @@ async def results_of(
         followed = False
         for handle in set(handles):
             if (following := continued_as(ends[handle.id].output)) is not None:
-                handle._follow(following)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+                handle._follow(following)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # a handle's own
                 followed = True
         if not followed:
             return [result_of(handle.id, handle.task, ends[handle.id]) for handle in handles]
